@@ -1,0 +1,131 @@
+"""Aligned crops and their teacher embeddings, packed once so that training only reads arrays.
+
+    python -m pretraining.crops --faces faces.parquet --data_dir data/Task_B/train --teacher mobilefacenet.onnx \
+        --detector_model yunet.onnx --output crops
+
+Writes `crops.npy` (RGB uint8 [N, 112, 112, 3]), `teacher.npy` (float32 [N, 2, D], unit length; the photo and its
+mirror image) and `people.csv` (a row a crop: `identity,group,gender,source,file`; `group` is what must not be split between
+training and held-back people: the family, or the identity itself).
+"""
+
+import argparse
+import csv
+import io
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from facecom.faces import align
+
+PHOTO_TYPES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
+
+
+def group_of(identity: str, source: str) -> str:
+    """What must stay together when people are held back: in `fiw` the family, the part before `m`."""
+    return identity.split("m")[0] if source == "fiw" else identity
+
+
+def crops_of_table(path: Path):
+    """Rows of a table of aligned crops (`image` WebP or JPEG bytes, `identity`, `gender`, `source`)."""
+    import pyarrow.parquet
+
+    table = pyarrow.parquet.ParquetFile(path)
+    for batch in table.iter_batches(2048):
+        for row in batch.to_pylist():
+            crop = np.asarray(Image.open(io.BytesIO(row["image"])).convert("RGB"))
+            source = row.get("source") or path.stem
+            yield crop, (row["identity"], group_of(row["identity"], source), row.get("gender") or "", source, "")
+
+
+def crops_of_folder(folder: Path, detector):
+    """Aligned crops of the clean photos of identity folders; a photo without a face is left out."""
+    for person in sorted(p for p in folder.iterdir() if p.is_dir()):
+        for file in sorted(p for p in person.iterdir() if p.suffix.lower() in PHOTO_TYPES):
+            photo = cv2.imread(str(file))
+            if photo is None:
+                continue
+            photo = photo[:, :, ::-1]
+            landmarks = yunet_landmarks(photo, detector)
+            if landmarks is not None:
+                yield align(photo, landmarks), (person.name, person.name, "", folder.name, f"{person.name}/{file.name}")
+
+
+def yunet_landmarks(photo: np.ndarray, detector) -> np.ndarray | None:
+    """Five landmarks of the largest central face of an RGB uint8 photo, or None. A border helps tight crops."""
+    border = max(photo.shape[:2]) // 4
+    framed = cv2.copyMakeBorder(photo, border, border, border, border, cv2.BORDER_CONSTANT)
+    detector.setInputSize((framed.shape[1], framed.shape[0]))
+    faces = detector.detect(np.ascontiguousarray(framed[:, :, ::-1]))[1]
+    if faces is None:
+        return None
+    centre = np.array([framed.shape[1], framed.shape[0]]) / 2
+    off_centre = np.linalg.norm(faces[:, :2] + faces[:, 2:4] / 2 - centre, axis=1) / max(photo.shape[:2])
+    best = np.argmax(faces[:, 2] * faces[:, 3] * np.exp(-((off_centre / 0.25) ** 2)))
+    return faces[best, 4:14].reshape(5, 2) - border
+
+
+def teacher_embeddings(crops: np.ndarray, teacher: str) -> np.ndarray:
+    """float32 [N, 2, D], unit length: the embedding of each crop and of its mirror image.
+
+    A thread a core runs one photo at a time: published face models often have a batch of one in their graph, and
+    on a CPU this is as fast as batches.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(teacher, options, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    mean = np.array([0.485, 0.456, 0.406], np.float32)
+    std = np.array([0.229, 0.224, 0.225], np.float32)
+
+    def embed(crop):
+        photo = (crop / np.float32(255) - mean) / std
+        both = np.stack([photo, photo[:, ::-1]]).transpose(0, 3, 1, 2)
+        found = np.concatenate([session.run(None, {name: np.ascontiguousarray(one[None])})[0] for one in both])
+        return found / np.linalg.norm(found, axis=1, keepdims=True)
+
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        return np.stack(list(tqdm(threads.map(embed, crops), total=len(crops), desc="teacher", mininterval=10)))
+
+
+def main(args):
+    output = Path(args.output)
+    output.mkdir(parents=True, exist_ok=True)
+    rows, crops = [], []
+    for table in args.faces:
+        for crop, row in tqdm(crops_of_table(Path(table)), desc=Path(table).name, mininterval=10):
+            crops.append(crop)
+            rows.append(row)
+    if args.data_dir:
+        detector = cv2.FaceDetectorYN.create(args.detector_model, "", (224, 224), 0.6)
+        for folder in args.data_dir:
+            for crop, row in tqdm(crops_of_folder(Path(folder), detector), desc=folder, mininterval=10):
+                crops.append(crop)
+                rows.append(row)
+    crops = np.stack(crops)
+    np.save(output / "crops.npy", crops)
+    with open(output / "people.csv", "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["identity", "group", "gender", "source", "file"])
+        writer.writerows(rows)
+    np.save(output / "teacher.npy", teacher_embeddings(crops, args.teacher))
+
+
+def get_args_parser():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--faces", nargs="*", default=[], help="parquet tables of aligned crops")
+    parser.add_argument("--data_dir", nargs="*", default=[], help="folders of identity folders (clean photos are taken)")
+    parser.add_argument("--teacher", required=True, help="ONNX face embedder, 112 px RGB crops, ImageNet mean and std")
+    parser.add_argument("--detector_model", help="YuNet ONNX file, for --data_dir")
+    parser.add_argument("--output", default="crops")
+    return parser
+
+
+if __name__ == "__main__":
+    main(get_args_parser().parse_args())
