@@ -1,0 +1,65 @@
+"""The published solution: what its bare weight files leave unsaid."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from facecom.errors import FacecomError
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+#: Photos are resized whole to 224 px. The gender network was trained on ImageNet-normalised photos, but the published
+#: test script does not normalise: as published it sees pixels in 0..1 (`test.py --normalize` corrects that).
+GENDER_PREPROCESSING = {"size": 224, "mean": (0.0,) * 3, "std": (1.0,) * 3, "align": "off", "colour": "rgb"}
+SIAMESE_PREPROCESSING = {"size": 224, "mean": (0.5,) * 3, "std": (0.5,) * 3, "align": "off", "colour": "rgb"}
+
+#: Set by hand there, on no data: no false accept rate belongs to it.
+SIAMESE_THRESHOLD = 0.5
+
+#: timm's ConvNeXt models by (channels after the stem, blocks a stage).
+_CONVNEXTS = {
+    (40, (2, 2, 6, 2)): "convnext_atto",
+    (48, (2, 2, 6, 2)): "convnext_femto",
+    (64, (2, 2, 6, 2)): "convnext_pico",
+    (80, (2, 2, 8, 2)): "convnext_nano",
+    (96, (3, 3, 9, 3)): "convnext_tiny",
+    (96, (3, 3, 27, 3)): "convnext_small",
+    (128, (3, 3, 27, 3)): "convnext_base",
+}
+
+
+def describe(state: Mapping, path: str | Path) -> dict:
+    """A bare state dict of the published solution, as the dict that a checkpoint would hold.
+
+    state: `encoder.*` and `projection.*` (Siamese), or `backbone.*` and `classifier.*` (gender). The backbone is found
+    from the shapes. Raises FacecomError when it is neither, or the backbone is none of timm's plain ConvNeXts.
+    """
+    parts = {name.split(".")[0] for name in state}
+    if parts == {"encoder", "projection"}:
+        task, body, preprocessing = "siamese", "encoder", SIAMESE_PREPROCESSING
+        points = [{"threshold": SIAMESE_THRESHOLD, "far": None, "genuine": None, "impostor": None, "identities": None}]
+    elif parts == {"backbone", "classifier"}:
+        task, body, preprocessing, points = "gender", "backbone", GENDER_PREPROCESSING, []
+    else:
+        raise FacecomError(f"{path}: neither a facecom checkpoint nor the published solution's weights: give others")
+    return {
+        "format": None,
+        "task": task,
+        "model": dict(state),
+        "config": {"task": task, "backbone": convnext_of(state, body, path), "img_size": preprocessing["size"]},
+        "preprocessing": dict(preprocessing),
+        "operating_points": points,
+        "temperature": None,
+    }
+
+
+def convnext_of(state: Mapping, prefix: str, path: str | Path) -> str:
+    """timm's name of the ConvNeXt whose weights lie under `prefix.`. Raises FacecomError for any other network."""
+    stem = state.get(f"{prefix}.stem.0.weight")
+    blocks = {
+        tuple(name.split(".")[2:5:2]) for name in state if name.startswith(f"{prefix}.stages.") and "blocks" in name
+    }
+    depths = tuple(sum(stage == str(s) for stage, _ in blocks) for s in range(4))
+    known = _CONVNEXTS.get((stem.shape[0], depths)) if stem is not None else None
+    if known is None:
+        raise FacecomError(f"{path}: the backbone is none of timm's ConvNeXt sizes: save a facecom checkpoint instead")
+    return known
