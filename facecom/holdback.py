@@ -1,0 +1,12 @@
+"""Which people are held back from training: by a hash of the name, so that every script and data set agrees."""
+
+import hashlib
+
+
+def is_held_back(identity: str, share: float = 0.1, seed: int = 0) -> bool:
+    """Whether this identity (or family) is held back when `share` (0 to 1) of all are.
+
+    The answer depends on nothing but the arguments; whoever is held back at a share is so at every larger one.
+    """
+    digest = hashlib.sha256(f"{seed}/{identity}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") < share * 2**64

@@ -1,0 +1,120 @@
+"""Batches of jittered, mirrored, distorted crops for the encoder, each drawn from (seed, step) alone: resuming is exact."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+
+from facecom.distortions import distort
+
+#: Noise, rain and glare are where face models fail: they come more often.
+CHANCES = {
+    "blurred": 1.0,
+    "foggy": 1.0,
+    "lowlight": 1.0,
+    "noisy": 1.6,
+    "rainy": 1.6,
+    "resized": 1.0,
+    "sunny": 1.6,
+    "occluded": 0.4,
+}
+NAMES = tuple(CHANCES)
+WEIGHTS = np.array(list(CHANCES.values())) / sum(CHANCES.values())
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How hard the crops are made. Shares are in [0, 1]; severities 1 to 5."""
+
+    distorted: float = 0.7
+    twice: float = 0.1
+    severity: tuple[float, ...] = (0.15, 0.2, 0.3, 0.2, 0.15)
+    glare_severity: tuple[float, ...] = (0.35, 0.35, 0.3, 0.0, 0.0)  # beyond FACECOM's own nothing is left to learn
+    border: float = 0.3  # share of crops whose outside is replaced
+
+
+def jitter_matrix(size_in: int, size_out: int, rng: np.random.Generator) -> np.ndarray:
+    """Alignment errors of a face finder: a little scale, rotation and shift. float64 [2, 3]."""
+    angle = np.deg2rad(rng.normal(0, 3.5))
+    scale = np.exp(rng.normal(0, 0.04)) * size_out / size_in
+    cosine, sine = scale * np.cos(angle), scale * np.sin(angle)
+    matrix = np.array([[cosine, -sine], [sine, cosine]])
+    if rng.random() < 0.5:
+        matrix[:, 0] *= -1
+    shift = (size_out - 1) / 2 - matrix @ np.full(2, (size_in - 1) / 2) + rng.normal(0, 2.0, 2) * size_out / 112
+    return np.hstack([matrix, shift[:, None]])
+
+
+def change_border(crop: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Something else behind the face: the outer pixels filled with a colour, noise, or their own mirror image."""
+    size = crop.shape[0]
+    inset = [int(rng.integers(0, size // 7)) for _ in range(4)]
+    top, bottom, left, right = inset
+    inner = crop[top : size - bottom, left : size - right]
+    kind = rng.integers(4)
+    if kind == 0:
+        colour = [int(c) for c in rng.integers(0, 256, 3)]
+        return cv2.copyMakeBorder(inner, *inset, cv2.BORDER_CONSTANT, value=colour)
+    if kind == 1:
+        return cv2.copyMakeBorder(inner, *inset, cv2.BORDER_REFLECT_101)
+    if kind == 2:
+        return cv2.copyMakeBorder(inner, *inset, cv2.BORDER_REPLICATE)
+    ground = cv2.resize(rng.integers(0, 256, (5, 5, 3), dtype=np.uint8), (size, size), interpolation=cv2.INTER_CUBIC)
+    ground[top : size - bottom, left : size - right] = inner
+    return ground
+
+
+def change_colour(crop: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Brightness, contrast and colour cast of another camera; one crop in twenty is grey."""
+    gain = rng.uniform(0.75, 1.25) * rng.uniform(0.93, 1.07, 3)
+    shift = rng.uniform(-20, 20)
+    table = np.clip(np.arange(256)[:, None] * gain + shift, 0, 255).astype(np.uint8)
+    crop = cv2.LUT(crop, table[None])
+    if rng.random() < 0.05:
+        crop = cv2.cvtColor(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    return crop
+
+
+def augment(crop: np.ndarray, size: int, settings: Augmentation, rng: np.random.Generator) -> np.ndarray:
+    """One training view. crop: RGB uint8 [112, 112, 3]; returns RGB uint8 [size, size, 3]."""
+    if rng.random() < settings.border:
+        crop = change_border(crop, rng)
+    crop = change_colour(crop, rng)
+    if rng.random() < settings.distorted:
+        for _ in range(1 + (rng.random() < settings.twice)):
+            name = NAMES[rng.choice(len(NAMES), p=WEIGHTS)]
+            chances = settings.glare_severity if name == "sunny" else settings.severity
+            crop = distort(crop, name, 1 + int(rng.choice(5, p=chances)), rng, scale=1.0)
+    if rng.random() < 0.5:
+        quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(40, 96))]
+        crop = cv2.imdecode(cv2.imencode(".jpg", crop, quality)[1], cv2.IMREAD_COLOR)
+    matrix = jitter_matrix(crop.shape[0], size, rng)
+    modes = (cv2.BORDER_REPLICATE, cv2.BORDER_REFLECT_101, cv2.BORDER_CONSTANT)
+    mode = modes[rng.integers(3)]
+    return cv2.warpAffine(crop, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=mode)
+
+
+class Batches(torch.utils.data.Dataset):
+    """Item `step` is that step's whole batch: (uint8 [B, size, size, 3], indexes int64 [B] into the crops)."""
+
+    def __init__(self, crops, indexes, batch_size: int, steps: int, size: int, settings: Augmentation, seed: int):
+        self.crops, self.indexes, self.batch_size, self.steps = crops, indexes, batch_size, steps
+        self.size, self.settings, self.seed = size, settings, seed
+
+    def __len__(self):
+        return self.steps
+
+    def __getitem__(self, step: int):
+        cv2.setNumThreads(0)
+        rng = np.random.default_rng((self.seed, 1, step))
+        chosen = self.indexes[self._places(step)]
+        views = np.stack([augment(self.crops[i], self.size, self.settings, rng) for i in chosen])
+        return torch.from_numpy(views), torch.from_numpy(chosen)
+
+    def _places(self, step: int) -> np.ndarray:
+        """Which of the indexes this step sees: every photo once before any comes again."""
+        epoch_steps = max(1, len(self.indexes) // self.batch_size)
+        epoch, place = divmod(step, epoch_steps)
+        order = np.random.default_rng((self.seed, 0, epoch)).permutation(len(self.indexes))
+        return order[place * self.batch_size : (place + 1) * self.batch_size]

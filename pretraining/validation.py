@@ -1,0 +1,52 @@
+"""How well the encoder knows held-back people: each condition's probes against other, clean photos."""
+
+import numpy as np
+import torch
+
+from facecom.distortions import distort
+
+CONDITIONS = ("clean", "blurred", "foggy", "lowlight", "noisy", "rainy", "resized", "sunny")
+
+
+def embed(model, crops, device: str, amp: bool, batch_size: int = 256) -> np.ndarray:
+    """crops: RGB uint8 [N, H, W, 3] -> float32 [N, 128]."""
+    parts = []
+    with torch.inference_mode(), torch.autocast(device, dtype=torch.bfloat16, enabled=amp):
+        for start in range(0, len(crops), batch_size):
+            x = torch.from_numpy(crops[start : start + batch_size]).to(device).permute(0, 3, 1, 2).float()
+            parts.append(model.embed(x.sub_(127.5).div_(127.5)).cpu().numpy())
+    return np.concatenate(parts)
+
+
+def validate(model, people, device: str, amp: bool, limit: int = 1500, seed: int = 0) -> list[dict]:
+    """Rows `condition, tar (at FAR 1e-3), rank1 (own photo left out), cosine (to the teacher's clean embedding)`."""
+    model.eval()
+    # Whole people, so that other photos are there.
+    order = np.random.default_rng(seed).permutation(np.unique(people.identity[people.held_back]))
+    rank = {name: place for place, name in enumerate(order)}
+    chosen = np.array(sorted(people.held_back, key=lambda i: (rank[people.identity[i]], i))[:limit])
+    identity = people.identity[chosen]
+    crops = np.stack([people.crops[i] for i in chosen])
+    same = identity[:, None] == identity[None]
+    own = np.eye(len(chosen), dtype=bool)
+    gallery = embed(model, crops, device, amp)
+    rows = []
+    for condition in CONDITIONS:
+        probes = gallery
+        if condition != "clean":
+            copies = [distort(crop, condition, 3, int(i), scale=1.0) for crop, i in zip(crops, chosen, strict=True)]
+            probes = embed(model, np.stack(copies), device, amp)
+        scores = probes @ gallery.T
+        impostors = np.sort(scores[~same])
+        threshold = impostors[int(np.ceil(len(impostors) * (1 - 1e-3))) - 1]
+        has_other = (same & ~own).any(1)
+        best = np.where(own, -2, scores).argmax(1)
+        rows.append(
+            {
+                "condition": condition,
+                "tar": round(float((scores[same & ~own] > threshold).mean()), 4),
+                "rank1": round(float((identity[best] == identity)[has_other].mean()), 4),
+                "cosine": round(float((probes * people.targets[chosen]).sum(1).mean()), 4),
+            }
+        )
+    return rows
