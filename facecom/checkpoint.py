@@ -3,8 +3,8 @@
 A checkpoint is `torch.save` of a dict of plain values and tensors, always read back with `weights_only=True`:
 
     format 1, task, model (state), config (`models.build_model`), preprocessing {size, mean, std, align, colour},
-    operating_points [{threshold, far, genuine, impostor, identities}, ...], temperature, args, epoch, metrics, data,
-    versions, training {optimizer, scheduler, scaler, rng, ...} or None
+    operating_points [{threshold, far, genuine, impostor, identities}, ...], temperature, limits {face_confidence,
+    quality} or None, args, epoch, metrics, data, versions, training {optimizer, scheduler, scaler, rng, ...} or None
 
 The published solution's weights are bare state dicts; `facecom.published` says what belongs to them.
 """
@@ -60,6 +60,7 @@ def save(
     preprocessing: Mapping,
     operating_points: Sequence[Mapping] = (),
     temperature: float | None = None,
+    limits: Mapping | None = None,
     args: Mapping | None = None,
     epoch: int | None = None,
     metrics: Mapping | None = None,
@@ -69,7 +70,8 @@ def save(
 ) -> None:
     """Write a checkpoint, whole or not at all.
 
-    config: arguments of the network's class, without `task` and `pretrained`; half: floating weights as fp16.
+    config: arguments of the network's class, without `task` and `pretrained`; half: floating weights as fp16;
+    limits: face confidence and quality below which the answer is "cannot tell".
     Raises FacecomError when the file cannot be written, TypeError for a value that is neither plain nor a tensor.
     """
     state = model.state_dict()
@@ -83,6 +85,7 @@ def save(
         "preprocessing": preprocessing,
         "operating_points": list(operating_points),
         "temperature": temperature,
+        "limits": limits,
         "args": args,
         "epoch": epoch,
         "metrics": metrics,

@@ -1,0 +1,151 @@
+"""What the scripts share: argument groups, the choice of the device, and how errors reach the user.
+
+Importing this module does not import torch: `--help` is instant.
+"""
+
+import argparse
+import os
+import platform
+import sys
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+
+from facecom.errors import FacecomError
+from facecom.files import write_whole
+
+if TYPE_CHECKING:
+    import torch
+
+ALIGNMENTS = ("finder", "yunet", "fixed", "off")
+
+
+def shared_arguments() -> argparse.ArgumentParser:
+    """Parent parser (`parents=[shared_arguments()]`) with the flags that mean the same in every script."""
+    parser = argparse.ArgumentParser(add_help=False)
+    group = parser.add_argument_group("machine")
+    group.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where the network runs")
+    cores = min(8, os.cpu_count() or 1)
+    group.add_argument("--workers", type=int, default=cores, help="processes that read photos, 0 for none")
+    group.add_argument("--seed", type=int, default=42, help="the same seed gives the same result")
+    group.add_argument(
+        "--amp",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="half precision where the machine is fast at it: fp16 on CUDA, bf16 on a CPU that has it",
+    )
+    group.add_argument("--quiet", action="store_true", help="no progress bars")
+    group = parser.add_argument_group("finding the face")
+    group.add_argument(
+        "--align",
+        choices=ALIGNMENTS,
+        help="finder: the project's own; yunet: OpenCV's detector, for faces small in a scene; fixed: the box that "
+        "the face fills in FACECOM's photos; off: the whole picture (default: what the weights were trained with)",
+    )
+    group.add_argument("--detector_model", help="YuNet ONNX file, for --align yunet")
+    return parser
+
+
+def run(main: Callable, parser: argparse.ArgumentParser, argv: Sequence[str] | None = None) -> None:
+    """Parse the command line, call `main(args)` and leave the process with its return value (None is 0).
+
+    FacecomError becomes one line `error: ...` on stderr and exit code 2; Ctrl-C exits with 130. Anything else is a
+    defect and shows its traceback.
+    """
+    try:
+        code = main(parse(parser, argv))
+    except FacecomError as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = 2
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        code = 130
+    sys.exit(code)
+
+
+def parse(parser: argparse.ArgumentParser, argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The arguments; where the parser knows `--config`, its file stands over the defaults and flags over the file.
+
+    Raises FacecomError for a file that cannot be read or names an unknown setting.
+    """
+    argv = list(sys.argv[1:] if argv is None else argv)
+    known = {action.dest for action in parser._actions}
+    if "config" in known:
+        first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+        first.add_argument("--config")
+        config = first.parse_known_args(argv)[0].config
+        if config:
+            argv = [*settings_as_flags(config, parser), *argv]
+    return parser.parse_args(argv)
+
+
+def settings_as_flags(path: str | Path, parser: argparse.ArgumentParser) -> list[str]:
+    """A YAML file of settings (`save_settings`) as the flags that mean the same, checked like flags then."""
+    try:
+        settings = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise FacecomError(f"{path}: cannot be read as settings: give the args.yaml of a run") from error
+    if not isinstance(settings, dict):
+        raise FacecomError(f"{path}: holds no settings: give lines like `lr: 0.0001`")
+    actions = {action.dest: action for action in parser._actions if action.dest != "help"}
+    unknown = sorted(str(name) for name in settings.keys() - actions.keys())
+    if unknown:
+        raise FacecomError(f"{path}: unknown settings {', '.join(unknown)}: remove them or correct their names")
+    flags = []
+    for name, value in settings.items():
+        action = actions[name]
+        if value is None:
+            continue
+        if isinstance(action, argparse.BooleanOptionalAction):
+            flags.append(f"--{name}" if value else f"--no-{name}")
+        elif action.nargs == 0:  # store_true
+            flags += [f"--{name}"] if value else []
+        elif isinstance(value, list):
+            flags += [f"--{name}", *map(str, value)]
+        else:
+            flags.append(f"--{name}={value}")
+    return flags
+
+
+def save_settings(path: str | Path, args: argparse.Namespace) -> None:
+    """Write the resolved arguments as YAML that `--config` takes."""
+    settings = {name: str(value) if isinstance(value, Path) else value for name, value in vars(args).items()}
+    with write_whole(path) as file:
+        yaml.safe_dump(settings, file, sort_keys=True)
+
+
+def pick_device(name: str = "auto") -> "torch.device":
+    """`auto` takes CUDA where there is one. Raises FacecomError for `cuda` without one."""
+    import torch
+
+    if name == "cuda" and not torch.cuda.is_available():
+        raise FacecomError("--device cuda: no CUDA device is usable here: use --device cpu")
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def pick_amp(amp: bool, device: "torch.device") -> "torch.dtype | None":
+    """The half precision that pays on this device, or None for float32: fp16 on CUDA, bf16 on a CPU that has it."""
+    import torch
+
+    if not amp:
+        return None
+    if device.type == "cuda":
+        return torch.float16
+    return torch.bfloat16 if cpu_has_bf16() else None
+
+
+@cache
+def cpu_has_bf16() -> bool:
+    """Whether this CPU multiplies bf16 in hardware: elsewhere it is emulated, and slower than float32."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text()
+    except OSError:  # not Linux: Apple's M2 and later have it, but torch does not use it
+        return False
+    if platform.machine() in ("aarch64", "arm64"):
+        return " bf16" in flags
+    return "avx512_bf16" in flags or "amx_bf16" in flags

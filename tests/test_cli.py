@@ -1,0 +1,79 @@
+import argparse
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from facecom import cli
+from facecom.errors import FacecomError
+
+
+def parser():
+    parser = argparse.ArgumentParser(parents=[cli.shared_arguments()])
+    parser.add_argument("--config")
+    parser.add_argument("--lr", type=float, default=1e-4)
+    parser.add_argument("--data_dir", default="data")
+    parser.add_argument("--extra_data", nargs="*", default=[])
+    parser.add_argument("--resume", action="store_true")
+    return parser
+
+
+def test_config_stands_over_defaults_and_flags_over_the_config(tmp_path):
+    first = cli.parse(parser(), ["--lr", "0.5", "--no-amp", "--quiet", "--extra_data", "a b", "c", "--align", "fixed"])
+    cli.save_settings(tmp_path / "args.yaml", first)
+    again = cli.parse(parser(), ["--config", str(tmp_path / "args.yaml"), "--seed", "7", "--align=off"])
+    expected = {**vars(first), "config": str(tmp_path / "args.yaml"), "seed": 7, "align": "off"}
+    assert vars(again) == expected
+    assert again.lr == 0.5 and again.amp is False and again.extra_data == ["a b", "c"]
+
+
+def test_unknown_and_wrong_settings_are_refused(tmp_path, capsys):
+    path = tmp_path / "args.yaml"
+    path.write_text("lr: 0.1\nlearning_rat: 0.2\n")
+    with pytest.raises(FacecomError, match=r"args\.yaml: unknown settings learning_rat"):
+        cli.parse(parser(), ["--config", str(path)])
+    path.write_text("align: sideways\n")
+    with pytest.raises(SystemExit):
+        cli.parse(parser(), ["--config", str(path)])
+    assert "invalid choice: 'sideways'" in capsys.readouterr().err
+    path.write_text("just text\n")
+    with pytest.raises(FacecomError, match="holds no settings"):
+        cli.parse(parser(), ["--config", str(path)])
+    with pytest.raises(FacecomError, match="cannot be read as settings"):
+        cli.parse(parser(), ["--config", str(tmp_path / "none.yaml")])
+
+
+def test_run_turns_errors_into_one_line_and_an_exit_code(capsys):
+    def fails(args):
+        raise FacecomError("photo.jpg: truncated: fetch it again")
+
+    def stopped(args):
+        raise KeyboardInterrupt
+
+    for main, code in ((fails, 2), (stopped, 130), (lambda args: 3, 3), (lambda args: None, None)):
+        with pytest.raises(SystemExit) as left:
+            cli.run(main, parser(), [])
+        assert left.value.code == code
+    assert capsys.readouterr().err == "error: photo.jpg: truncated: fetch it again\nstopped\n"
+    with pytest.raises(ZeroDivisionError):
+        cli.run(lambda args: 1 / 0, parser(), [])
+
+
+def test_device_and_half_precision(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert cli.pick_device("auto") == torch.device("cpu") == cli.pick_device("cpu")
+    with pytest.raises(FacecomError, match="no CUDA device"):
+        cli.pick_device("cuda")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert cli.pick_device("auto").type == "cuda"
+    assert cli.pick_amp(True, torch.device("cuda")) == torch.float16
+    for has, expected in ((True, torch.bfloat16), (False, None)):
+        monkeypatch.setattr(cli, "cpu_has_bf16", lambda has=has: has)
+        assert cli.pick_amp(True, torch.device("cpu")) == expected
+        assert cli.pick_amp(False, torch.device("cpu")) is None
+
+
+def test_importing_it_does_not_import_torch():
+    code = "import sys, facecom.cli; facecom.cli.shared_arguments(); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
