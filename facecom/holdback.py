@@ -8,5 +8,10 @@ def is_held_back(identity: str, share: float = 0.1, seed: int = 0) -> bool:
 
     The answer depends on nothing but the arguments; whoever is held back at a share is so at every larger one.
     """
+    return held_back_position(identity, seed) < share
+
+
+def held_back_position(identity: str, seed: int = 0) -> float:
+    """A number from 0 to 1 that a name hashes to: at a share above it, the identity is held back."""
     digest = hashlib.sha256(f"{seed}/{identity}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") < share * 2**64
+    return int.from_bytes(digest[:8], "big") / 2**64

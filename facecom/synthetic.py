@@ -11,10 +11,11 @@ import cv2
 import numpy as np
 
 from facecom import hair, portrait
-from facecom.conditions import DISTORTIONS, distort
+from facecom.conditions import DISTORTIONS
+from facecom.distortions import distort
 from facecom.drawing import FRAME, Canvas, pose, shading
-from facecom.errors import FacecomError
-from facecom.files import write_whole
+from facecom.files import whole_folder
+from facecom.photos import DISTORTED
 from facecom.scenes import SCENES, background, draw_scene
 
 __all__ = ["SCENES", "draw_person", "draw_scene", "person_gender", "write_sample"]
@@ -128,31 +129,28 @@ def write_sample(
 
     task B: `<split>/<identity>/<photo>.jpg` and `<split>/<identity>/distortion/<photo>_<condition>.jpg`;
     task A: `<split>/<gender>/<photo>.jpg`. The people are dealt out evenly over the splits, `photos` of each; no one
-    is in two. The same arguments write the same files, and the two tasks show the same people.
-    Raises FacecomError when the disk refuses.
+    is in two. The same arguments write the same files, and the two tasks show the same people. `folder` must not
+    exist, or be empty. Raises FacecomError when it does not, or the disk refuses.
     """
     if task not in ("A", "B"):
         raise ValueError(f"task {task!r} is neither A nor B")
-    folder = Path(folder)
-    for number in range(people):
-        split = folder / splits[number * len(splits) // people]
-        identity_seed = 10_000 * seed + number
-        name = f"Drawn_Person_{number:03d}"
-        for shot in range(photos):
-            picture, _ = draw_person(identity_seed, shot)
-            stem = f"{name}_{shot + 1:04d}"
-            if task == "A":
-                _write_jpeg(split / person_gender(identity_seed) / f"{stem}.jpg", picture)
-                continue
-            _write_jpeg(split / name / f"{stem}.jpg", picture)
-            for index, condition in enumerate(DISTORTIONS):
-                copy = distort(picture, condition, 3, np.random.default_rng([identity_seed, shot, index, 3]))
-                _write_jpeg(split / name / "distortion" / f"{stem}_{condition}.jpg", copy)
+    with whole_folder(folder) as place:
+        for number in range(people):
+            identity_seed = 10_000 * seed + number
+            name = f"Drawn_Person_{number:03d}"
+            split = place / splits[number * len(splits) // people]
+            home = split / (name if task == "B" else person_gender(identity_seed))
+            (home / DISTORTED if task == "B" else home).mkdir(parents=True, exist_ok=True)
+            for shot in range(photos):
+                picture, _ = draw_person(identity_seed, shot)
+                stem = f"{name}_{shot + 1:04d}"
+                _write_jpeg(home / f"{stem}.jpg", picture)
+                if task == "B":
+                    for index, condition in enumerate(DISTORTIONS):
+                        copy = distort(picture, condition, 3, np.random.default_rng([identity_seed, shot, index, 3]))
+                        _write_jpeg(home / DISTORTED / f"{stem}_{condition}.jpg", copy)
 
 
 def _write_jpeg(path: Path, picture: np.ndarray) -> None:
-    done, data = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 92])
-    if not done:
-        raise FacecomError(f"{path}: the picture could not be encoded as JPEG")
-    with write_whole(path, "wb") as file:
-        file.write(data.tobytes())
+    _, data = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 92])
+    path.write_bytes(data.tobytes())
