@@ -1,0 +1,84 @@
+"""Comparisons of photos: distances, and every probe of a condition against every clean photo, in blocks.
+
+table: DataFrame with a row a file and the columns `identity`, `photo`, `condition`; embeddings: float32 [N, D], unit
+length, in the table's order. Distances are Euclidean between unit vectors, 0 to 2; scores are negative distances.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from facecom.conditions import CONDITIONS
+
+#: Cosines are rounded to this many decimals, so that equal photos tie whatever the order of summation.
+_COSINE_DECIMALS = 6
+
+#: Comparisons in memory at once.
+BLOCK = 2**22
+
+
+def distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Distance of every a [N, D] to every b [M, D], unit vectors: float32 [N, M]."""
+    return _distance(a @ b.T)
+
+
+def pair_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Distance of a [N, D] and b [N, D] row by row, unit vectors: float32 [N]."""
+    return _distance(np.einsum("nd,nd->n", a, b))
+
+
+def _distance(cosine: np.ndarray) -> np.ndarray:
+    return np.sqrt(np.maximum(2 - 2 * np.round(cosine, _COSINE_DECIMALS), 0))
+
+
+def readable(table: pd.DataFrame, embeddings: np.ndarray) -> tuple[pd.DataFrame, np.ndarray]:
+    """Both without the rows of NaN, which stand for files that could not be read; the table numbered from 0."""
+    keep = np.isfinite(embeddings).all(1)
+    return table[keep].reset_index(drop=True), embeddings[keep]
+
+
+def identity_keys(table: pd.DataFrame) -> np.ndarray:
+    """int [N]: a number an identity, from 0."""
+    return pd.factorize(table["identity"], sort=True)[0]
+
+
+def photo_keys(table: pd.DataFrame) -> np.ndarray:
+    """int [N]: the same number for a photo and its distorted copies."""
+    return table.groupby(["identity", "photo"], sort=True).ngroup().to_numpy()
+
+
+def present_conditions(table: pd.DataFrame) -> list[str]:
+    """The table's conditions in their usual order, others after them, and `all` when there are several."""
+    found = set(table["condition"])
+    names = [c for c in CONDITIONS if c in found] + sorted(found - set(CONDITIONS))
+    return names + ["all"] if len(names) > 1 else names
+
+
+def comparisons(
+    table: pd.DataFrame, embeddings: np.ndarray, condition: str
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+    """Every probe of the condition (`all`: every file) against every clean photo, in blocks of probes.
+
+    Yields (probes int [p], gallery int [G]: rows of the table; scores float32 [p, G]; same bool [p, G]: one person;
+    own bool [p, G]: the probe's own photo). Yields nothing without probes or clean photos.
+    """
+    identity, photo = identity_keys(table), photo_keys(table)
+    conditions = table["condition"].to_numpy()
+    gallery = np.flatnonzero(conditions == "clean")
+    probes = np.arange(len(table)) if condition == "all" else np.flatnonzero(conditions == condition)
+    step = max(1, BLOCK // max(1, len(gallery)))
+    for start in range(0, len(probes) if len(gallery) else 0, step):
+        block = probes[start : start + step]
+        scores = -distances(embeddings[block], embeddings[gallery])
+        same = identity[block][:, None] == identity[gallery]
+        yield block, gallery, scores, same, photo[block][:, None] == photo[gallery]
+
+
+def cross_photo_scores(table: pd.DataFrame, embeddings: np.ndarray, condition: str) -> tuple[np.ndarray, np.ndarray]:
+    """(genuine float32 [N], impostor float32 [M]) scores of the cross-photo protocol: own photo left out."""
+    genuine, impostor = [np.empty(0, np.float32)], [np.empty(0, np.float32)]
+    for _, _, scores, same, own in comparisons(table, embeddings, condition):
+        genuine.append(scores[same & ~own])
+        impostor.append(scores[~same])
+    return np.concatenate(genuine), np.concatenate(impostor)
