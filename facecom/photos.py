@@ -20,7 +20,7 @@ GENDERS = ("male", "female")
 #: Where a table's distorted copies lie, below the folder of their identity.
 DISTORTED = "distortion"
 
-#: What shows through transparent pixels: their own colour is arbitrary, mid grey disturbs neither dark nor light photos.
+#: What shows through transparent pixels, whose own colour is arbitrary: mid grey, neither dark nor bright.
 BACKDROP = (128, 128, 128)
 
 EXIF_ORIENTATION = 0x0112
