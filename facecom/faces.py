@@ -4,8 +4,19 @@ Landmark order everywhere: left eye, right eye, nose tip, left mouth corner, rig
 right are as the viewer sees them. Coordinates are pixels, x first, (0, 0) the centre of the first pixel.
 """
 
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
 import cv2
 import numpy as np
+
+from facecom.errors import FacecomError
+
+if TYPE_CHECKING:
+    import torch
+
+    from facecom.models import LandmarkNet
 
 CROP_SIZE = 112
 
@@ -14,6 +25,13 @@ TEMPLATE = np.array(
     [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]],
     dtype=np.float32,
 )
+
+#: `--align`: how the face is found.
+ALIGNMENTS = ("finder", "yunet", "fixed", "off")
+DEFAULT_ALIGN = "finder" if (Path(__file__).parent / "weights" / "landmarks.pt").exists() else "fixed"
+
+#: The finder's second look: the same face smaller, so that the whole head shows when the face itself is glare.
+LOOSE_TEMPLATE = (TEMPLATE - CROP_SIZE / 2) * 0.75 + CROP_SIZE / 2
 
 #: `--align fixed`: the box of FACECOM's photos that the face fills (centre x, centre y, side; shares of the side).
 FIXED_BOX = (112 / 224, 107 / 224, 118 / 224)
@@ -39,29 +57,206 @@ def similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
     return np.hstack([scale * rotation, (target_mean - scale * rotation @ source_mean)[:, None]])
 
 
-def align(image: np.ndarray, landmarks: np.ndarray, size: int = CROP_SIZE) -> np.ndarray:
+def align(
+    image: np.ndarray, landmarks: np.ndarray, size: int = CROP_SIZE, template: np.ndarray = TEMPLATE
+) -> np.ndarray:
     """Aligned crop of one face.
 
-    image: RGB uint8 [H, W, 3]; landmarks: [5, 2] pixels of it. Returns RGB uint8 [size, size, 3]; what lies outside
-    the image is its replicated border.
+    image: RGB uint8 [H, W, 3]; landmarks: [5, 2] pixels of it; template: where they go, [5, 2] pixels of a 112 px crop.
+    Returns RGB uint8 [size, size, 3]; what lies outside the image is its replicated border.
     """
-    matrix = similarity(landmarks, TEMPLATE * (size / CROP_SIZE))
+    template = template * (size / CROP_SIZE)
+    matrix = similarity(landmarks, template)
     # Far smaller than the face: average before sampling, or the crop is aliased.
     shrink = np.sqrt(abs(np.linalg.det(matrix[:, :2])))
     if shrink < 0.5:
         height, width = (max(1, round(side * shrink * 2)) for side in image.shape[:2])
         factor = np.array([width / image.shape[1], height / image.shape[0]])
         image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
-        matrix = similarity((np.asarray(landmarks) + 0.5) * factor - 0.5, TEMPLATE * (size / CROP_SIZE))
+        matrix = similarity((np.asarray(landmarks) + 0.5) * factor - 0.5, template)
     return cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+def fixed_landmarks(image: np.ndarray) -> np.ndarray:
+    """Where `--align fixed` takes the landmarks of a photo to be: float64 [5, 2], pixels of it."""
+    height, width = image.shape[:2]
+    side = min(height, width)
+    centre = np.array([(width - side) / 2 + side * FIXED_BOX[0], (height - side) / 2 + side * FIXED_BOX[1]])
+    return centre + (TEMPLATE / CROP_SIZE - 0.5) * side * FIXED_BOX[2]
 
 
 def fixed_crop(image: np.ndarray, size: int = CROP_SIZE) -> np.ndarray:
     """`--align fixed`: the central box of a FACECOM photo, scaled. RGB uint8 [H, W, 3] -> RGB uint8 [size, size, 3]."""
+    return align(image, fixed_landmarks(image), size)
+
+
+def whole(image: np.ndarray, size: int = CROP_SIZE) -> np.ndarray:
+    """`--align off`: the whole photo, squeezed. RGB uint8 [H, W, 3] -> RGB uint8 [size, size, 3]."""
+    shrinks = max(image.shape[:2]) > size
+    return cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+
+
+def letterbox(image: np.ndarray, size: int = CROP_SIZE) -> tuple[np.ndarray, float, np.ndarray]:
+    """The whole picture in a square, grey beside it.
+
+    image: RGB uint8 [H, W, 3]. Returns RGB uint8 [size, size, 3], the scale, and the offset [2]: a point p of the image
+    lies at `(p + 0.5) * scale - 0.5 + offset`.
+    """
     height, width = image.shape[:2]
-    side = min(height, width)
-    centre_x, centre_y, box = (side * share for share in FIXED_BOX)
-    left, top = (width - side) / 2 + centre_x - box / 2, (height - side) / 2 + centre_y - box / 2
-    matrix = np.array([[size / box, 0, -left * size / box], [0, size / box, -top * size / box]])
-    flags = cv2.INTER_AREA if box > 2 * size else cv2.INTER_LINEAR
-    return cv2.warpAffine(image, matrix, (size, size), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    scale = size / max(height, width)
+    inner = max(1, round(width * scale)), max(1, round(height * scale))
+    scaled = cv2.resize(image, inner, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    left, top = (size - inner[0]) // 2, (size - inner[1]) // 2
+    if inner == (size, size):
+        return scaled, scale, np.zeros(2)
+    square = np.full((size, size, 3), 127, np.uint8)
+    square[top : top + inner[1], left : left + inner[0]] = scaled
+    return square, scale, np.array([left, top])
+
+
+def find(
+    images: list[np.ndarray],
+    batch_size: int = 64,
+    device: "str | torch.device" = "cpu",
+    amp: "torch.dtype | None" = None,
+    model: "LandmarkNet | None" = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Landmarks of the face in each photo, by the project's own finder: a look at the whole picture, then a second one
+    at the face that the first look found.
+
+    images: RGB uint8 [H, W, 3] of any sizes, each a roughly centred head; amp: half precision, None for float32;
+    model: a finder (default: the shipped one). Returns landmarks float32 [N, 5, 2] in pixels of each image, and
+    confidence float32 [N], 0 to 1: the probability that there is a face and that a landmark is within a tenth of the
+    distance between the eyes. Raises FacecomError when no finder is shipped.
+    """
+    model = model or _shipped_finder(str(device))
+    landmarks, confidence = np.zeros((len(images), 5, 2), np.float32), np.zeros(len(images), np.float32)
+    for start in range(0, len(images), batch_size):
+        batch = images[start : start + batch_size]
+        framed = [letterbox(image, model.img_size) for image in batch]
+        first, _ = _look(model, [picture for picture, _, _ in framed], device, amp)
+        first = [(p - offset + 0.5) / scale - 0.5 for p, (_, scale, offset) in zip(first, framed, strict=True)]
+        # Without a face the landmarks may lie in a heap that no similarity can be fitted to.
+        heap = [np.ptp(p, axis=0).max() < 1 for p in first]
+        first = [fixed_landmarks(image) if h else p for image, p, h in zip(batch, first, heap, strict=True)]
+        crops = [align(image, p, model.img_size, LOOSE_TEMPLATE) for image, p in zip(batch, first, strict=True)]
+        second, sure = _look(model, crops, device, amp)
+        confidence[start : start + len(batch)] = np.where(heap, 0, sure)
+        for i, (p, q) in enumerate(zip(first, second, strict=True)):
+            if np.ptp(q, axis=0).max() < 1:
+                landmarks[start + i], confidence[start + i] = p, 0
+                continue
+            back = cv2.invertAffineTransform(similarity(p, LOOSE_TEMPLATE * (model.img_size / CROP_SIZE)))
+            landmarks[start + i] = cv2.transform(q[None].astype(np.float64), back)[0]
+    return landmarks, confidence
+
+
+def _look(model, pictures, device, amp) -> tuple[np.ndarray, np.ndarray]:
+    """(landmarks float32 [B, 5, 2], confidence float32 [B]) of square pictures, RGB uint8 [S, S, 3]."""
+    import torch
+
+    device = torch.device(device)
+    x = torch.from_numpy(np.stack(pictures)).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
+    with torch.inference_mode(), torch.autocast(device.type, amp, enabled=amp is not None):
+        landmarks, log_error, face = model(x)
+        # A Laplace distribution in the plane: P(r < t) = 1 - (1 + t / b) exp(-t / b), t a tenth of the eye distance.
+        ratio = 0.1 / log_error.exp().mean(1)
+        confidence = torch.sigmoid(face) * (1 - (1 + ratio) * torch.exp(-ratio))
+    return landmarks.cpu().numpy(), confidence.cpu().numpy()
+
+
+@cache
+def _shipped_finder(device: str) -> "LandmarkNet":
+    import torch
+
+    from facecom import checkpoint
+
+    return checkpoint.load(None, "landmarks").model.to(device, memory_format=torch.channels_last)
+
+
+def detect(image: np.ndarray, detector: cv2.FaceDetectorYN) -> tuple[np.ndarray | None, float, int]:
+    """`--align yunet`: what OpenCV's detector sees in a photo.
+
+    image: RGB uint8 [H, W, 3]. Returns the landmarks float32 [5, 2] of the largest central face (None without one), its
+    score (0 to 1; 0 without one) and the number of faces. A border is added, since a tight crop needs one.
+    """
+    border = max(image.shape[:2]) // 4
+    framed = cv2.copyMakeBorder(image, border, border, border, border, cv2.BORDER_CONSTANT)
+    detector.setInputSize((framed.shape[1], framed.shape[0]))
+    faces = detector.detect(np.ascontiguousarray(framed[:, :, ::-1]))[1]
+    if faces is None:
+        return None, 0.0, 0
+    centre = np.array([framed.shape[1], framed.shape[0]]) / 2
+    off_centre = np.linalg.norm(faces[:, :2] + faces[:, 2:4] / 2 - centre, axis=1) / max(image.shape[:2])
+    best = faces[np.argmax(faces[:, 2] * faces[:, 3] * np.exp(-((off_centre / 0.25) ** 2)))]
+    return best[4:14].reshape(5, 2) - border, float(best[14]), len(faces)
+
+
+def open_detector(model_file: str | Path | None) -> cv2.FaceDetectorYN:
+    """OpenCV's face detector with YuNet's model file. Raises FacecomError without one that can be read."""
+    if model_file is None:
+        raise FacecomError("--align yunet needs --detector_model FILE, YuNet's ONNX file: README.md says where it is")
+    if not Path(model_file).is_file():
+        raise FacecomError(f"{model_file}: no such detector file: check --detector_model")
+    try:
+        return cv2.FaceDetectorYN.create(str(model_file), "", (224, 224), 0.6)
+    except cv2.error as error:
+        raise FacecomError(f"{model_file}: OpenCV cannot read it as YuNet's ONNX file: give another") from error
+
+
+class Aligned(NamedTuple):
+    """crops: RGB uint8 [N, size, size, 3]; confidence: float32 [N], 0 to 1 (NaN: nobody looked); faces: int64 [N],
+    how many were seen; landmarks: float32 [N, 5, 2], pixels of each photo (NaN: nobody looked, or no face)."""
+
+    crops: np.ndarray
+    confidence: np.ndarray
+    faces: np.ndarray
+    landmarks: np.ndarray
+
+
+class Aligner:
+    """Photos -> aligned crops, one way or another.
+
+    mode: `finder` (our own network), `yunet` (OpenCV's detector, for faces that are small in a large scene; where it
+    sees none, the fixed box and confidence 0), `fixed` (FACECOM's central box), `off` (the whole photo); size: side of
+    the crops in pixels; detector_model: YuNet's ONNX file; device, amp: see `find`.
+    Raises FacecomError for an unknown mode, a detector that cannot be read, and a finder that is not there.
+    """
+
+    def __init__(
+        self,
+        mode: str = DEFAULT_ALIGN,
+        size: int = CROP_SIZE,
+        detector_model: str | Path | None = None,
+        device: "str | torch.device" = "cpu",
+        amp: "torch.dtype | None" = None,
+    ):
+        if mode not in ALIGNMENTS:
+            raise FacecomError(f"unknown alignment {mode!r}: one of {', '.join(ALIGNMENTS)}")
+        self.mode, self.size, self.device, self.amp = mode, size, device, amp
+        self.detector = open_detector(detector_model) if mode == "yunet" else None
+        self.finder = _shipped_finder(str(device)) if mode == "finder" else None
+
+    def __call__(self, images: list[np.ndarray]) -> Aligned:
+        """images: RGB uint8 [H, W, 3] of any sizes; none gives empty arrays."""
+        count = len(images)
+        confidence, faces = np.full(count, np.nan, np.float32), np.ones(count, np.int64)
+        landmarks = np.full((count, 5, 2), np.nan, np.float32)
+        if self.mode == "finder":
+            landmarks, confidence = find(images, device=self.device, amp=self.amp, model=self.finder)
+        elif self.mode == "yunet":
+            for i, image in enumerate(images):
+                found, confidence[i], faces[i] = detect(image, self.detector)
+                if found is not None:
+                    landmarks[i] = found
+        crops = np.empty((count, self.size, self.size, 3), np.uint8)
+        for i, image in enumerate(images):
+            crops[i] = self._crop(image, landmarks[i])
+        return Aligned(crops, confidence, faces, landmarks)
+
+    def _crop(self, image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+        if self.mode == "off":
+            return whole(image, self.size)
+        if np.isnan(landmarks).any():
+            return fixed_crop(image, self.size)
+        return align(image, landmarks, self.size)

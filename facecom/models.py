@@ -7,6 +7,9 @@ from torch.nn import functional as F
 
 EMBEDDING_SIZE = 128
 
+#: Eyes, nose tip, mouth corners.
+LANDMARKS = 5
+
 
 def timm_backbone(name: str, *, pool: str = "avg", img_size: int = 112, layer_scale: bool = True, **kwargs) -> nn.Module:
     """A timm network without its classifier.
@@ -103,6 +106,72 @@ class GenderClassifier(nn.Module):
         return self.classifier(self.neck(self.backbone(x))).squeeze(1)
 
 
+class LandmarkNet(nn.Module):
+    """Five landmarks of the face in a roughly centred head photo, how far each may be off, and whether it is a face.
+
+    A heatmap a landmark on the stride-8 map, which sees the deeper, wider maps through a top-down path (FPN, Lin et
+    al., CVPR 2017); its soft-argmax (Sun et al., ECCV 2018) is the landmark, and the features that the heatmap points
+    at refine it and say its error. The heatmap is one cell wider than the picture all round, so that a landmark
+    at its edge, or just outside, can be said.
+
+    backbone: any timm network that gives feature maps; channels: width of the merged map; backbone_arguments: more for
+    `timm.create_model` (`dims`, `depths`).
+    """
+
+    def __init__(
+        self,
+        backbone: str = "convnext_atto",
+        *,
+        img_size: int = 112,
+        channels: int = 64,
+        layer_scale: bool = True,
+        backbone_arguments: dict | None = None,
+    ):
+        super().__init__()
+        arguments = dict(backbone_arguments or {})
+        if backbone.startswith("convnext") and not layer_scale:
+            arguments["ls_init_value"] = None
+        self.img_size = img_size
+        self.backbone = timm.create_model(backbone, features_only=True, **arguments)
+        info = self.backbone.feature_info
+        self.levels = [level for level, stride in enumerate(info.reduction()) if stride >= 8]
+        self.laterals = nn.ModuleList(nn.Conv2d(info.channels()[level], channels, 1) for level in self.levels)
+        self.mix = nn.Sequential(
+            nn.Conv2d(channels, channels, 5, padding=3, groups=channels),
+            nn.BatchNorm2d(channels),
+            nn.Conv2d(channels, 2 * channels, 1),
+            nn.ReLU(),
+            nn.Conv2d(2 * channels, channels, 1),
+        )
+        self.heatmaps = nn.Conv2d(channels, LANDMARKS, 1)
+        self.refine = nn.Sequential(nn.Linear(LANDMARKS * channels, 128), nn.ReLU(), nn.Linear(128, LANDMARKS * 3 + 1))
+        nn.init.zeros_(self.refine[-1].weight)
+        nn.init.zeros_(self.refine[-1].bias)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """x: float [B, 3, S, S], normalised.
+
+        Returns landmarks float32 [B, 5, 2] (pixels of x), log of the expected error float32 [B, 5] (shares of the
+        distance between the eyes: scale of a Laplace distribution), and a logit float32 [B], positive for a face.
+        """
+        maps = self.backbone(x)
+        merged = None
+        for level, lateral in zip(reversed(self.levels), reversed(self.laterals), strict=True):
+            current = lateral(maps[level])
+            if merged is not None:
+                current = current + F.interpolate(merged, size=current.shape[-2:], mode="nearest")
+            merged = current
+        merged = self.mix(merged)
+        attention = self.heatmaps(merged).float().flatten(2).softmax(2)  # [B, 5, h * w]
+        stride = self.img_size / (merged.shape[-1] - 2)
+        cells = (torch.arange(merged.shape[-1], device=x.device) - 0.5) * stride - 0.5  # centres, in pixels
+        grid = torch.stack(torch.meshgrid(cells, cells, indexing="xy"), -1).flatten(0, 1)  # [h * w, 2]
+        pointed_at = attention.to(merged.dtype) @ merged.flatten(2).transpose(1, 2)  # [B, 5, channels]
+        refined = self.refine(pointed_at.flatten(1)).float()
+        offset, log_error, face = refined.split((2 * LANDMARKS, LANDMARKS, 1), 1)
+        return attention @ grid + stride * offset.unflatten(1, (LANDMARKS, 2)), log_error - 2, face.squeeze(1)
+
+
 def build_model(config: dict) -> nn.Module:
     """The network that a checkpoint's `config` describes: `task` and the arguments of its class.
 
@@ -110,7 +179,7 @@ def build_model(config: dict) -> nn.Module:
     """
     arguments = dict(config)
     task = arguments.pop("task")
-    classes = {"siamese": SiameseNet, "gender": GenderClassifier}
+    classes = {"siamese": SiameseNet, "gender": GenderClassifier, "landmarks": LandmarkNet}
     if task not in classes:
         raise ValueError(f"unknown task {task!r}: one of {', '.join(classes)}")
     return classes[task](**arguments)

@@ -1,0 +1,228 @@
+"""What the face finder learns from: photos with landmarks, framed at random and distorted; and pictures without a face.
+
+Each example is the pair of looks that `facecom.faces.find` takes at a photo: the whole picture, and the face where
+the first look found it, a bit off.
+"""
+
+import io
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from facecom.conditions import DISTORTIONS, condition_of, distort
+from facecom.faces import LOOSE_TEMPLATE, align, letterbox, similarity
+from facecom.synthetic import draw_person, draw_scene
+from pretraining.crops import yunet_landmarks
+
+#: Side in pixels of the photos that are made up here (FACECOM's), and of the network's input.
+PHOTO, LOOK = 224, 112
+
+#: A face is about this many eye distances wide; FACECOM's eyes are 37 px apart.
+FACE_WIDTH, FACECOM_EYES = 2.4, 37.0
+
+#: Glare hides most, and so gets the largest share.
+CONDITION_SHARES = {"clean": 0.12, "sunny": 0.25, "noisy": 0.14, "rainy": 0.14, "occluded": 0.05} | {
+    condition: 0.075 for condition in ("blurred", "foggy", "lowlight", "resized")
+}
+SEVERITY_SHARES = (0.12, 0.20, 0.36, 0.20, 0.12)
+
+#: Where the examples come from: simulated distortions of FACECOM and heads, FACECOM's own copies, drawings, no face.
+SOURCE_SHARES = {"facecom": 0.29, "copies": 0.24, "heads": 0.37, "drawn": 0.02, "none": 0.08}
+
+MIRRORED = [1, 0, 2, 4, 3]
+
+
+class Photo(NamedTuple):
+    """image: RGB uint8 [H, W, 3]; landmarks: float32 [5, 2]; copies: its distorted copies, with the same landmarks."""
+
+    image: np.ndarray
+    landmarks: np.ndarray
+    copies: list[np.ndarray]
+
+
+def facecom_photos(folder: Path, detector_model: str) -> dict[str, list[Photo]]:
+    """The photos of a folder of identity folders, by identity; landmarks by YuNet on the clean photo."""
+    detector = cv2.FaceDetectorYN.create(detector_model, "", (PHOTO, PHOTO), 0.6)
+    found = {}
+    for person in sorted(p for p in folder.iterdir() if p.is_dir()):
+        photos = []
+        copies = {path.stem: path for path in (person / "distortion").glob("*.jpg")}
+        for file in sorted(person.glob("*.jpg")):
+            image = _read(file)
+            landmarks = yunet_landmarks(image, detector)
+            if landmarks is not None:
+                own = [copies.get(f"{condition_of(file)[0]}_{condition}") for condition in DISTORTIONS]
+                photos.append(Photo(image, landmarks, [_read(path) for path in own if path]))
+        found[person.name] = photos
+    return found
+
+
+def head_photos(table: Path) -> list[Photo]:
+    """The rows of a table of head photos (`image` bytes; `left_eye_x` ... `right_mouth_y` in pixels)."""
+    parts = ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
+    columns = [f"{part}_{axis}" for part in parts for axis in "xy"]
+    table = pd.read_parquet(table)
+    landmarks = table[columns].to_numpy(np.float32).reshape(-1, 5, 2)
+    images = (np.asarray(Image.open(io.BytesIO(data)).convert("RGB")) for data in table["image"])
+    return [Photo(image, points, []) for image, points in zip(images, landmarks, strict=True)]
+
+
+def drawn_photos(count: int, seed: int = 0) -> list[Photo]:
+    """People drawn by `facecom.synthetic`."""
+    return [Photo(*draw_person(seed + number, 0, PHOTO), []) for number in range(count)]
+
+
+def drawn_scenes(count: int, seed: int = 10_000) -> list[np.ndarray]:
+    """Walls, landscapes and cats drawn by `facecom.synthetic`, RGB uint8."""
+    return [draw_scene(("wall", "landscape", "cat")[n % 3], seed + n, PHOTO) for n in range(count)]
+
+
+class Looks:
+    """Map-style dataset: example number -> (pictures uint8 [2, 112, 112, 3], landmarks float32 [2, 5, 2], face bool).
+
+    sources: lists of photos by name (`facecom`, `heads`, `drawn`); scenes: pictures without a face. The same seed and
+    number give the same example, so a resumed training goes on as if it had never stopped.
+    """
+
+    def __init__(self, sources: dict[str, list[Photo]], scenes: list[np.ndarray], length: int, seed: int = 0):
+        self.sources, self.scenes, self.length, self.seed = sources, scenes, length, seed
+        shares = {name: share for name, share in SOURCE_SHARES.items() if name == "none" or self._pool(name)}
+        self.names, self.shares = list(shares), np.array(list(shares.values())) / sum(shares.values())
+
+    def _pool(self, name: str) -> list[Photo]:
+        return self.sources.get("facecom" if name == "copies" else name, [])
+
+    def __len__(self):
+        return self.length
+
+    def __getitem__(self, number: int):
+        rng = np.random.default_rng([self.seed, number])
+        name = self.names[rng.choice(len(self.names), p=self.shares)]
+        if name == "none":
+            everyone = [photo for pool in self.sources.values() for photo in pool[:2000]]
+            picture = without_face(rng, everyone[rng.integers(len(everyone))], self.scenes)
+            photo, landmarks = worsen(rng, picture, 1.0), np.full((5, 2), np.nan, np.float32)
+            aim = _random_aim(rng)
+        else:
+            pool = self._pool(name)
+            chosen = pool[rng.integers(len(pool))]
+            gentle = name == "copies" or rng.random() < 0.4
+            if name == "copies" and chosen.copies:
+                chosen = chosen._replace(image=chosen.copies[rng.integers(len(chosen.copies))])
+            photo, landmarks = frame(rng, chosen.image, chosen.landmarks, gentle)
+            if name != "copies":
+                eyes = np.linalg.norm(landmarks[1] - landmarks[0])
+                photo = worsen(rng, photo, eyes / FACECOM_EYES if rng.random() < 0.5 else 1.0)
+            aim = _near(rng, landmarks)
+        photo, landmarks, aim = _cut(rng, photo, landmarks, aim)
+        return (*two_looks(rng, photo, landmarks, aim), name != "none")
+
+
+def frame(rng, image: np.ndarray, landmarks: np.ndarray, gentle: bool) -> tuple[np.ndarray, np.ndarray]:
+    """The photo as another camera might have framed it: (RGB uint8 [224, 224, 3], landmarks float32 [5, 2]).
+
+    The face gets 30 to 90 % of the width, off centre by up to a quarter, turned by up to 30 degrees, perhaps mirrored,
+    on a border of any colour. gentle: about as FACECOM frames it.
+    """
+    if rng.random() < 0.5:
+        image = np.ascontiguousarray(image[:, ::-1])
+        landmarks = (landmarks * [-1, 1] + [image.shape[1] - 1, 0])[MIRRORED]
+    eyes = np.linalg.norm(landmarks[1] - landmarks[0])
+    if gentle:
+        share = FACE_WIDTH * FACECOM_EYES / PHOTO * np.exp(rng.normal(0, 0.1))
+        angle, offset = rng.normal(0, 5), rng.normal(0, 0.03, 2)
+    else:
+        share = np.exp(rng.uniform(np.log(0.3), np.log(0.9)))
+        angle = rng.normal(0, 8) if rng.random() < 0.6 else rng.uniform(-30, 30)
+        offset = rng.uniform(-1, 1, 2) * min(0.25, (1.1 - share) / 2)
+    scale = share * PHOTO / (FACE_WIDTH * max(eyes, 1))
+    matrix = cv2.getRotationMatrix2D(landmarks.mean(0).astype(float).tolist(), angle, scale)
+    matrix[:, 2] += PHOTO / 2 + offset * PHOTO - landmarks.mean(0)
+    border = cv2.BORDER_REPLICATE if rng.random() < 0.3 else cv2.BORDER_CONSTANT
+    colour = rng.integers(0, 256, 3).tolist() if rng.random() < 0.5 else [int(rng.choice([0, 127, 255]))] * 3
+    framed = cv2.warpAffine(image, matrix, (PHOTO, PHOTO), borderMode=border, borderValue=colour)
+    return framed, cv2.transform(landmarks[None].astype(np.float64), matrix)[0].astype(np.float32)
+
+
+def worsen(rng, photo: np.ndarray, scale: float) -> np.ndarray:
+    """The photo in a condition drawn by `CONDITION_SHARES`, in other colours half of the time."""
+    if rng.random() < 0.5:
+        gain, bias = rng.uniform(0.6, 1.4) * rng.uniform(0.85, 1.15, 3), rng.uniform(-25, 25)
+        table = np.clip(np.arange(256)[:, None] * gain + bias, 0, 255).astype(np.uint8)
+        photo = cv2.LUT(photo, table[None])
+    if rng.random() < 0.1:
+        photo = np.repeat(photo.mean(2, keepdims=True).astype(np.uint8), 3, 2)
+    condition = rng.choice(list(CONDITION_SHARES), p=list(CONDITION_SHARES.values()))
+    return distort(photo, condition, 1 + int(rng.choice(5, p=SEVERITY_SHARES)), rng, scale)
+
+
+def without_face(rng, photo: Photo, scenes: list[np.ndarray]) -> np.ndarray:
+    """A picture without a face, RGB uint8 [224, 224, 3]: a drawn scene, a part of a photo beside the face, the photo's
+    tiles in disorder, or soft noise."""
+    kind = rng.integers(4)
+    if kind == 0 and scenes:
+        picture = scenes[rng.integers(len(scenes))]
+        picture = picture[:, ::-1] if rng.random() < 0.5 else picture
+        top, left, side = *rng.integers(0, PHOTO // 4, 2), PHOTO - rng.integers(PHOTO // 4, PHOTO // 2)
+        return cv2.resize(picture[top : top + side, left : left + side], (PHOTO, PHOTO))
+    if kind == 1:
+        height, width = photo.image.shape[:2]
+        side = int(min(height, width) * rng.uniform(0.25, 0.4))
+        top, left = rng.integers(0, height - side), rng.integers(0, width - side)
+        eyes = np.linalg.norm(photo.landmarks[1] - photo.landmarks[0])
+        beside = np.maximum([left, top] - photo.landmarks, photo.landmarks - [left + side, top + side]).max(1)
+        if beside.min() > 0.3 * eyes:
+            return cv2.resize(photo.image[top : top + side, left : left + side], (PHOTO, PHOTO))
+    if kind == 2:
+        tiles = int(rng.integers(4, 9))
+        side = PHOTO // tiles
+        image = cv2.resize(photo.image, (tiles * side, tiles * side))
+        parts = image.reshape(tiles, side, tiles, side, 3).swapaxes(1, 2).reshape(-1, side, side, 3)
+        parts = rng.permutation(parts).reshape(tiles, tiles, side, side, 3).swapaxes(1, 2)
+        return cv2.resize(parts.reshape(image.shape), (PHOTO, PHOTO))
+    cells = int(2 ** rng.uniform(1, 6))
+    noise = rng.normal(rng.uniform(60, 200, 3), rng.uniform(5, 70), (cells, cells, 3))
+    return np.clip(cv2.resize(noise, (PHOTO, PHOTO), interpolation=cv2.INTER_CUBIC), 0, 255).astype(np.uint8)
+
+
+def two_looks(rng, photo: np.ndarray, landmarks: np.ndarray, aim: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(pictures uint8 [2, 112, 112, 3], landmarks float32 [2, 5, 2]): the whole photo, and the part that `aim`, the
+    landmarks of a first look, leads to."""
+    whole, scale, offset = letterbox(photo, LOOK)
+    close = align(photo, aim, LOOK, LOOSE_TEMPLATE)
+    in_close = cv2.transform(landmarks[None].astype(np.float64), similarity(aim, LOOSE_TEMPLATE))[0]
+    return np.stack([whole, close]), np.stack([(landmarks + 0.5) * scale - 0.5 + offset, in_close]).astype(np.float32)
+
+
+def _near(rng, landmarks: np.ndarray) -> np.ndarray:
+    """Landmarks as a first look may give them: moved, turned and scaled a bit."""
+    eyes = np.linalg.norm(landmarks[1] - landmarks[0])
+    centre = landmarks.mean(0).astype(float).tolist()
+    matrix = cv2.getRotationMatrix2D(centre, rng.normal(0, 5), np.exp(rng.normal(0, 0.08)))
+    matrix[:, 2] += rng.normal(0, 0.12, 2) * eyes
+    return cv2.transform(landmarks[None].astype(np.float64), matrix)[0]
+
+
+def _random_aim(rng) -> np.ndarray:
+    """Landmarks that a first look might give in a photo without a face."""
+    matrix = cv2.getRotationMatrix2D((LOOK / 2, LOOK / 2), rng.normal(0, 10), rng.uniform(0.6, 2))
+    matrix[:, 2] += (PHOTO - LOOK) / 2 + rng.normal(0, 20, 2)
+    return cv2.transform(LOOSE_TEMPLATE[None].astype(np.float64), matrix)[0]
+
+
+def _cut(rng, photo: np.ndarray, landmarks: np.ndarray, aim: np.ndarray):
+    """One time in ten a narrow or a flat photo: the letterbox then puts grey bars beside it."""
+    if rng.random() > 0.1:
+        return photo, landmarks, aim
+    margin = int(rng.uniform(0, 0.15) * PHOTO)
+    if rng.random() < 0.5:
+        return photo[:, margin : PHOTO - margin], landmarks - np.float32([margin, 0]), aim - [margin, 0]
+    return photo[margin : PHOTO - margin], landmarks - np.float32([0, margin]), aim - [0, margin]
+
+
+def _read(path: Path) -> np.ndarray:
+    return np.ascontiguousarray(cv2.imread(str(path))[:, :, ::-1])

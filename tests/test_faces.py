@@ -1,0 +1,154 @@
+"""The face finder's geometry: similarity, crops, letterbox, two looks."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from facecom import faces
+from facecom.errors import FacecomError
+from facecom.faces import CROP_SIZE, LOOSE_TEMPLATE, TEMPLATE, Aligner, align, find, fixed_crop, letterbox, similarity
+
+#: Landmarks of a made-up face in a 300 x 200 photo.
+FACE = TEMPLATE * 0.8 + [120, 40]
+
+
+def dotted(landmarks, height=200, width=300):
+    """A grey photo with a soft white dot at each landmark."""
+    y, x = np.mgrid[:height, :width]
+    distance = ((np.stack([x, y], -1)[None] - np.asarray(landmarks)[:, None, None]) ** 2).sum(-1).min(0)
+    return np.repeat((40 + 215 * np.exp(-distance / 24))[..., None], 3, 2).astype(np.uint8)
+
+
+class DotFinder(torch.nn.Module):
+    """Stands in for the network: finds the five dots of `dotted`, by their weighted means."""
+
+    img_size = CROP_SIZE
+
+    def forward(self, x):
+        found = []
+        for picture in ((x + 1) * 127.5).permute(0, 2, 3, 1).numpy():
+            light = np.where(picture[..., 0] > 140, picture[..., 0], 0).astype(np.float64)
+            count, labels = cv2.connectedComponents((light > 0).astype(np.uint8))
+            y, x_ = np.mgrid[:CROP_SIZE, :CROP_SIZE]
+            spots = [labels == k for k in range(1, count)]
+            dots = [[np.average(axis[spot], weights=light[spot]) for axis in (x_, y)] for spot in spots]
+            rows = sorted(dots, key=lambda dot: dot[1])
+            found.append([*sorted(rows[:2]), rows[2], *sorted(rows[3:])] if len(dots) == 5 else np.zeros((5, 2)))
+        log_error = torch.full((len(x), 5), np.log(0.05))
+        return torch.tensor(np.array(found), dtype=torch.float32), log_error, torch.zeros(len(x))
+
+
+def test_similarity_recovers_turn_scale_and_shift():
+    angle, scale, shift = 0.3, 1.7, np.array([4.0, -9.0])
+    turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    matrix = similarity(TEMPLATE, TEMPLATE @ turn.T + shift)
+    np.testing.assert_allclose(matrix, np.column_stack([turn, shift]), atol=1e-4)
+
+
+def test_similarity_never_mirrors():
+    matrix = similarity(TEMPLATE, TEMPLATE * [-1, 1])
+    assert np.linalg.det(matrix[:, :2]) > 0
+
+
+def test_similarity_of_one_point_is_an_error():
+    with pytest.raises(ValueError, match="coincide"):
+        similarity(np.ones((5, 2)), TEMPLATE)
+
+
+@pytest.mark.parametrize("enlarged", [1, 3])  # three times the size: the crop is averaged first
+@pytest.mark.parametrize("template", [TEMPLATE, LOOSE_TEMPLATE])
+def test_align_puts_landmarks_on_the_template(enlarged, template):
+    photo = cv2.resize(dotted(FACE), None, fx=enlarged, fy=enlarged)
+    crop = align(photo, (FACE + 0.5) * enlarged - 0.5, template=template)
+    assert crop.shape == (112, 112, 3) and crop.dtype == np.uint8
+    for x, y in np.round(template).astype(int):
+        spot = crop[y - 3 : y + 4, x - 3 : x + 4, 0]
+        assert np.abs(np.array(np.unravel_index(spot.argmax(), spot.shape)) - 3).max() <= 1
+        assert spot.max() > 150
+
+
+def test_align_replicates_the_border():
+    photo = np.full((50, 50, 3), 200, np.uint8)
+    assert (align(photo, TEMPLATE - 80) == 200).all()
+
+
+def test_fixed_crop_is_the_middle_of_a_facecom_photo():
+    photo = np.zeros((224, 224, 3), np.uint8)
+    photo[48:166, 53:171] = 255  # 118 px centred at 112, 107
+    crop = fixed_crop(photo)
+    assert crop.shape == (112, 112, 3)
+    assert crop[1:-1, 1:-1].min() == 255
+    assert faces.whole(photo, 64).shape == (64, 64, 3)
+
+
+@pytest.mark.parametrize("shape", [(224, 224), (100, 300), (301, 77), (40, 30)])
+def test_letterbox_says_where_points_go(shape):
+    point = np.array([shape[1] * 0.4, shape[0] * 0.6])
+    photo = dotted([point], *shape)
+    photo[..., 2] = 40  # the dot is yellow, the letterbox's bars are grey
+    square, scale, offset = letterbox(photo)
+    assert square.shape == (112, 112, 3)
+    yellow = cv2.GaussianBlur(square[..., 0].astype(np.float32) - square[..., 2], (0, 0), 1)
+    y, x = np.unravel_index(yellow.argmax(), yellow.shape)
+    np.testing.assert_allclose([x, y], (point + 0.5) * scale - 0.5 + offset, atol=1.01)
+    assert square[0, 0, 0] == (40 if shape[0] == shape[1] else 127)
+
+
+def test_find_returns_pixels_of_each_photo():
+    other = FACE * 1.5 + [10, -20]
+    photos = [dotted(FACE), dotted(other, 260, 420), np.full((90, 60, 3), 30, np.uint8)]
+    landmarks, confidence = find(photos, batch_size=2, model=DotFinder())
+    assert landmarks.dtype == confidence.dtype == np.float32
+    np.testing.assert_allclose(landmarks[0], FACE, atol=0.7)
+    np.testing.assert_allclose(landmarks[1], other, atol=0.7)
+    # Laplace scale .05: P(r < .1) = 1 - 3 exp(-2); the logit 0 halves it. A heap of points is no face.
+    np.testing.assert_allclose(confidence, [(1 - 3 * np.exp(-2)) / 2] * 2 + [0], rtol=1e-5)
+    assert np.isfinite(landmarks).all()
+
+
+def test_find_of_nothing():
+    landmarks, confidence = find([], model=DotFinder())
+    assert landmarks.shape == (0, 5, 2) and confidence.shape == (0,)
+
+
+@pytest.mark.parametrize("mode", ["fixed", "off"])
+def test_aligner_without_a_network(mode):
+    photos = [dotted(FACE), np.zeros((60, 61, 3), np.uint8)]
+    aligned = Aligner(mode, size=96)(photos)
+    assert aligned.crops.shape == (2, 96, 96, 3) and aligned.crops.dtype == np.uint8
+    assert np.isnan(aligned.confidence).all() and np.isnan(aligned.landmarks).all()
+    assert aligned.faces.tolist() == [1, 1]
+    expected = fixed_crop(photos[0], 96) if mode == "fixed" else faces.whole(photos[0], 96)
+    np.testing.assert_array_equal(aligned.crops[0], expected)
+
+
+def test_aligner_with_the_finder(monkeypatch):
+    monkeypatch.setattr(faces, "_shipped_finder", lambda device: DotFinder())
+    aligned = Aligner("finder")([dotted(FACE)])
+    np.testing.assert_allclose(aligned.landmarks[0], FACE, atol=0.7)
+    difference = aligned.crops[0].astype(int) - align(dotted(FACE), FACE)
+    assert np.abs(difference).mean() < 3
+
+
+def test_aligner_refuses_what_it_cannot_do(tmp_path):
+    with pytest.raises(FacecomError, match="unknown alignment 'haar'"):
+        Aligner("haar")
+    with pytest.raises(FacecomError, match="--detector_model"):
+        Aligner("yunet")
+    with pytest.raises(FacecomError, match="no such detector file"):
+        Aligner("yunet", detector_model=tmp_path / "no.onnx")
+    (tmp_path / "bad.onnx").write_bytes(b"not a network")
+    with pytest.raises(FacecomError, match="cannot read it"):
+        Aligner("yunet", detector_model=tmp_path / "bad.onnx")
+
+
+def test_yunet_on_a_real_photo(shared, facecom_val):
+    photo = cv2.imread(str(sorted(facecom_val.glob("*/*.jpg"))[0]))[:, :, ::-1]
+    wall = np.full((224, 224, 3), 90, np.uint8)
+    aligned = Aligner("yunet", detector_model=shared / "models" / "yunet_n_dynamic.onnx")([photo, wall])
+    left, right, nose, *mouth = aligned.landmarks[0]
+    assert left[0] < nose[0] < right[0] and max(left[1], right[1]) < nose[1] < min(corner[1] for corner in mouth)
+    assert aligned.confidence[0] > 0.6 and aligned.faces.tolist() == [1, 0]
+    assert aligned.confidence[1] == 0 and np.isnan(aligned.landmarks[1]).all()
+    np.testing.assert_array_equal(aligned.crops[1], fixed_crop(wall))
