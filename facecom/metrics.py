@@ -42,7 +42,9 @@ def tar_at_far(genuine: np.ndarray, impostor: np.ndarray, far: float) -> tuple[f
     The threshold lies just above the strictest impostor score that must be rejected; impostor scores tied with it are
     rejected too. With fewer than 1 / far impostor scores none is accepted. NaN where there are no scores to tell.
     """
-    genuine, impostor = np.asarray(genuine, float), np.asarray(impostor, float)
+    # The next number of the scores' own type: NumPy compares float32 scores with a Python float as float32.
+    dtype = np.result_type(np.asarray(genuine), np.asarray(impostor), np.float32)
+    genuine, impostor = np.asarray(genuine, dtype), np.asarray(impostor, dtype)
     if not len(impostor):
         return np.nan, np.nan
     allowed = int(far * len(impostor) + 1e-9)  # 0.29 * 100 is 28.999999999999996
@@ -50,20 +52,20 @@ def tar_at_far(genuine: np.ndarray, impostor: np.ndarray, far: float) -> tuple[f
         threshold = -np.inf
     else:
         rank = len(impostor) - 1 - allowed
-        threshold = float(np.nextafter(np.partition(impostor, rank)[rank], np.inf))
+        threshold = float(np.nextafter(np.partition(impostor, rank)[rank], dtype.type(np.inf)))
     return float(share((genuine >= threshold).sum(), len(genuine))), threshold
 
 
 def eer(genuine: np.ndarray, impostor: np.ndarray) -> float:
     """Equal error rate: where FAR and 1 - TAR cross on the ROC, linear between its points."""
     far, tar, _ = roc(genuine, impostor)
-    return float(eer_on_curve(far, tar))
+    return float(eer_on_curve(far, tar)) if len(far) > 1 else np.nan
 
 
 def auc(genuine: np.ndarray, impostor: np.ndarray) -> float:
     """Area under the ROC: the chance that a genuine score is above an impostor score, ties one half."""
     far, tar, _ = roc(genuine, impostor)
-    return float(auc_on_curve(far, tar))
+    return float(auc_on_curve(far, tar)) if len(far) > 1 else np.nan
 
 
 def tar_on_curve(far: np.ndarray, tar: np.ndarray, limit: float) -> np.ndarray:

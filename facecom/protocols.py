@@ -38,11 +38,13 @@ def published(
     Figures at the first operating point's distance (left out without one) and, with `@0.5` behind their names, at the
     published one. unsure: bool [N], photos to answer `cannot tell` for: such a pair is never counted as right.
     `same_photo_share`: the share of the genuine pairs that are one photo twice. Intervals by the first photo's
-    identity.
+    identity. No rows for fewer than two people.
     """
     keep = np.isfinite(embeddings).all(1)
     unsure = np.zeros(len(keep), bool) if unsure is None else unsure
     table, embeddings, unsure = table[keep].reset_index(drop=True), embeddings[keep], unsure[keep]
+    if table["identity"].nunique() < 2:
+        return []
     pairs = published_pairs(table, seed)
     a, b, same = pairs["a"].to_numpy(int), pairs["b"].to_numpy(int), pairs["same"].to_numpy(bool)
     owner, people = identity_keys(table)[a], table["identity"].nunique()
