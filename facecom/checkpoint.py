@@ -99,10 +99,11 @@ def save(
         file.write(buffer.getbuffer())
 
 
-def load(path: str | Path | None, task: str) -> Loaded:
+def load(path: str | Path | None, task: str | None = None) -> Loaded:
     """The network in a weight file; `None` takes the shipped one.
 
-    path: a checkpoint of `save`, or a bare state dict of the published solution. task: siamese, gender or landmarks.
+    path: a checkpoint of `save`, or a bare state dict of the published solution. task: siamese, gender or
+    landmarks; None takes any, and is for a path only.
     Raises FacecomError for a missing file, one that is no weight file, a pickle that would run code, another task's
     weights, and weights that do not fit their network.
     """
@@ -113,7 +114,7 @@ def load(path: str | Path | None, task: str) -> Loaded:
     content = read(path)
     if "format" not in content:
         content = published.describe(content, path)
-    if content["task"] != task:
+    if task and content["task"] != task:
         raise FacecomError(f"{path}: these weights are for the task {content['task']!r}, not {task!r}: give others")
     content = dict(content)
     state = content.pop("model")

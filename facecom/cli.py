@@ -7,7 +7,7 @@ import argparse
 import os
 import platform
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING
 import yaml
 
 from facecom.errors import FacecomError
+from facecom.faces import ALIGNMENTS
 from facecom.files import write_whole
 
 if TYPE_CHECKING:
     import torch
 
-ALIGNMENTS = ("finder", "yunet", "fixed", "off")
+#: The file of a run folder that holds its settings.
+SETTINGS = "args.yaml"
 
 
 def shared_arguments() -> argparse.ArgumentParser:
@@ -49,14 +51,19 @@ def shared_arguments() -> argparse.ArgumentParser:
     return parser
 
 
-def run(main: Callable, parser: argparse.ArgumentParser, argv: Sequence[str] | None = None) -> None:
+def run(
+    main: Callable,
+    parser: argparse.ArgumentParser,
+    argv: Sequence[str] | None = None,
+    recipes: Mapping[str, Mapping] | None = None,
+) -> None:
     """Parse the command line, call `main(args)` and leave the process with its return value (None is 0).
 
     FacecomError becomes one line `error: ...` on stderr and exit code 2; Ctrl-C exits with 130. Anything else is a
     defect and shows its traceback.
     """
     try:
-        code = main(parse(parser, argv))
+        code = main(parse(parser, argv, recipes))
     except FacecomError as error:
         print(f"error: {error}", file=sys.stderr)
         code = 2
@@ -66,20 +73,29 @@ def run(main: Callable, parser: argparse.ArgumentParser, argv: Sequence[str] | N
     sys.exit(code)
 
 
-def parse(parser: argparse.ArgumentParser, argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """The arguments; where the parser knows `--config`, its file stands over the defaults and flags over the file.
+def parse(
+    parser: argparse.ArgumentParser,
+    argv: Sequence[str] | None = None,
+    recipes: Mapping[str, Mapping] | None = None,
+) -> argparse.Namespace:
+    """The arguments, the later over the earlier: defaults, those of `--recipe`, the file of `--config`, flags.
 
+    recipes: the defaults of each recipe. `--resume` takes the settings of `--run_dir` where no `--config` is given.
     Raises FacecomError for a file that cannot be read or names an unknown setting.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
-    known = {action.dest for action in parser._actions}
-    if "config" in known:
-        first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-        first.add_argument("--config")
-        config = first.parse_known_args(argv)[0].config
-        if config:
-            argv = [*settings_as_flags(config, parser), *argv]
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    config = getattr(args, "config", None)
+    if config is None and getattr(args, "resume", False):
+        earlier = Path(args.run_dir) / SETTINGS
+        config = earlier if earlier.exists() else None
+    if config is not None:
+        argv = [*settings_as_flags(config, parser), *argv]
+        args = parser.parse_args(argv)
+    if recipes:
+        parser.set_defaults(**recipes[args.recipe])
+        args = parser.parse_args(argv)
+    return args
 
 
 def settings_as_flags(path: str | Path, parser: argparse.ArgumentParser) -> list[str]:

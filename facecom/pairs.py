@@ -1,0 +1,77 @@
+"""Genuine and impostor pairs of a table of photos, as positions of its rows; the same seed gives the same pairs."""
+
+import numpy as np
+import pandas as pd
+
+from facecom.errors import FacecomError
+
+
+def draw_pairs(table: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """One epoch of training pairs: each row once as `a`, half of them (rounded up) in genuine pairs, shuffled.
+
+    table: a row a file, columns identity and photo. Returns a, b (positions of rows) and same (1 or 0). The other side
+    of a genuine pair is another photo of the person where there is one, else another copy of the same photo, else the
+    file itself (augmentation makes two pictures of it). All choices are even, so conditions mix on both sides.
+    Raises FacecomError for fewer than two identities.
+    """
+    if table["identity"].nunique() < 2:
+        raise FacecomError("pairs need photos of at least two people: add identity folders")
+    order = np.lexsort([table["photo"], table["identity"]])
+    first, size = _blocks(table["identity"].to_numpy()[order])
+    photos = pd.factorize(table["identity"] + "/" + table["photo"])[0][order]
+    photo_first, photo_size = _blocks(photos)
+
+    rng = np.random.default_rng(seed)
+    count = len(table)
+    anchors = rng.permutation(count)  # positions in sorted order
+    same = np.arange(count) % 2 == 0
+    chance = rng.random(count)
+    first, size, photo_first, photo_size = (x[anchors] for x in (first, size, photo_first, photo_size))
+
+    # Genuine: the person's block without the photo's own block, or without the row itself, or the row itself.
+    others = size - photo_size
+    gap_first = np.where(others > 0, photo_first, anchors)
+    gap_size = np.where(others > 0, photo_size, np.where(size > 1, 1, 0))
+    genuine = _pick(chance, first, size, gap_first, gap_size)
+    impostor = _pick(chance, np.zeros_like(first), np.full_like(size, count), first, size)
+    b = np.where(same, genuine, impostor)
+    pairs = pd.DataFrame({"a": order[anchors], "b": order[b], "same": same.astype(np.int64)})
+    return pairs.iloc[rng.permutation(count)].reset_index(drop=True)
+
+
+def published_pairs(table: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """The published solution's pairs: neighbours in the sorted files of a person, and an impostor pair for each.
+
+    table: a row a file, columns identity and file; the files of a person are sorted by name, `distortion/` folders
+    flattened. For files i and i + 1 of a person: a genuine pair, then file i with file i (counted round) of one other
+    person drawn at random. Returns a, b (positions of rows) and same (1 or 0). Most genuine pairs are two copies of
+    one photo. Raises FacecomError for fewer than two identities.
+    """
+    names = table["file"].str.rsplit("/", n=1).str[-1]
+    order = np.lexsort([names, table["identity"]])
+    first, _ = _blocks(table["identity"].to_numpy()[order])
+    people = np.split(order, np.unique(first)[1:])
+    if len(people) < 2:
+        raise FacecomError("pairs need photos of at least two people: add identity folders")
+    rng = np.random.default_rng(seed)
+    rows = []
+    for index, files in enumerate(people):
+        for i in range(len(files) - 1):
+            other = rng.integers(len(people) - 1)
+            strangers = people[other + (other >= index)]
+            rows.append((files[i], files[i + 1], 1))
+            rows.append((files[i], strangers[i % len(strangers)], 0))
+    return pd.DataFrame(rows, columns=["a", "b", "same"]).astype(np.int64)
+
+
+def _blocks(sorted_keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each of the sorted keys: where the run of equal keys begins, and its length. int64 [N] each."""
+    starts = np.flatnonzero(np.r_[True, sorted_keys[1:] != sorted_keys[:-1]])
+    sizes = np.diff(np.r_[starts, len(sorted_keys)])
+    return np.repeat(starts, sizes), np.repeat(sizes, sizes)
+
+
+def _pick(chance, first, size, gap_first, gap_size):
+    """Positions drawn evenly from blocks [first, first + size) that each have a gap. chance: [N] in [0, 1)."""
+    position = first + np.floor(chance * (size - gap_size)).astype(np.int64)
+    return position + np.where(position >= gap_first, gap_size, 0)

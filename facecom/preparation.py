@@ -1,0 +1,116 @@
+"""From a data folder to what a training run works on: audited tables, held-back people, crops, transforms."""
+
+import argparse
+import hashlib
+from pathlib import Path
+
+import albumentations as A
+import numpy as np
+import pandas as pd
+import torch
+
+from facecom import published
+from facecom.audit import audit
+from facecom.cli import pick_amp
+from facecom.errors import FacecomError
+from facecom.faces import CROP_SIZE, Aligner
+from facecom.initial import Start
+from facecom.photos import hold_back, split_folders, task_a_table, task_b_table
+from facecom.recipes import condition_sources
+from facecom.samples import Crops, load_crops
+from facecom.transforms import eval_transform, train_transform
+
+#: Pixels from -1 to 1, unless a checkpoint that training starts from has others.
+MEAN, STD = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
+
+
+def preprocessing_of(task: str, args: argparse.Namespace, start: Start) -> dict:
+    """How photos are prepared, as a checkpoint stores it."""
+    if args.recipe == "published" and task == "gender":
+        mean, std = published.IMAGENET_MEAN, published.IMAGENET_STD
+    elif args.recipe == "published" or start.preprocessing is None:
+        mean, std = MEAN, STD
+    else:
+        mean, std = start.preprocessing["mean"], start.preprocessing["std"]
+    return {"size": start.config["img_size"], "mean": mean, "std": std, "align": args.align, "colour": "rgb"}
+
+
+def training_transforms(task: str, args: argparse.Namespace, preprocessing: dict) -> dict[str, A.Compose]:
+    """Transforms by name: `clean` and `distorted` for training photos of that kind, `eval` for all others."""
+    size, mean, std = (preprocessing[name] for name in ("size", "mean", "std"))
+    # An aligned face of 112 px is about as large as in FACECOM's photos.
+    options = {"recipe": args.recipe, "task": task, "scale": None if args.align == "off" else size / CROP_SIZE}
+    simulate = "simulate" in condition_sources(args.conditions)
+    return {
+        "clean": train_transform(size, mean, std, simulate=simulate, **options),
+        "distorted": train_transform(size, mean, std, simulate=False, **options),
+        "eval": eval_transform(size, mean, std),
+    }
+
+
+def kind_of(table: pd.DataFrame) -> list[str]:
+    """`clean` or `distorted` for each row: the name of its training transform."""
+    return np.where(table["condition"] == "clean", "clean", "distorted").tolist()
+
+
+def open_data(
+    task: str, args: argparse.Namespace, preprocessing: dict, device: torch.device
+) -> tuple[dict[str, tuple[pd.DataFrame, Crops]], dict]:
+    """Tables and crops of `train`, `held` (back) and `val`, and the data's fingerprint for the checkpoint.
+
+    task: `A` or `B`. The published recipe holds nobody back: it selects on val. `val` is missing where there is none.
+    Raises FacecomError for folders that cannot be used, and for people or files in both splits.
+    """
+    tables = open_tables(task, args.data_dir, args.allow_overlap)
+    if args.recipe == "published":
+        if "val" not in tables:
+            raise FacecomError(f"{args.data_dir}: --recipe published selects on val/, and there is none")
+    else:
+        # The same people whatever --seed: those that the shipped encoder has not seen either.
+        tables["train"], tables["held"] = hold_back(tables["train"], seed=0)
+    if "real" not in condition_sources(args.conditions):
+        clean = tables["train"]["condition"] == "clean"
+        tables["train"] = tables["train"][clean].reset_index(drop=True)
+    aligner = Aligner(
+        args.align, preprocessing["size"], args.detector_model, device=device, amp=pick_amp(args.amp, device)
+    )
+    sets = {}
+    for name, table in tables.items():
+        title = {"train": "training photos", "held": "held-back photos", "val": "val photos"}[name]
+        sets[name] = load_crops(table, aligner, workers=args.workers, quiet=args.quiet, name=title)
+        print(f"{title}: {counts(sets[name][0])}")
+    return sets, {name: fingerprint(table) for name, (table, _) in sets.items()}
+
+
+def open_tables(task: str, data_dir: Path, allow_overlap: bool) -> dict[str, pd.DataFrame]:
+    """The audited tables `train` and, where there is one, `val`. Raises FacecomError."""
+    train_folder, val_folder = split_folders(data_dir, task)
+    read = {"A": task_a_table, "B": task_b_table}[task]
+    tables = {"train": read(train_folder)}
+    if val_folder is None:
+        return tables
+    tables["val"] = read(val_folder)
+    found = audit(tables["train"], tables["val"])
+    for row in found.itertuples():
+        print(f"{row.kind}: {row.train} | {row.val} ({row.detail})")
+    if len(found) and not allow_overlap:
+        raise FacecomError(
+            f"{data_dir}: train and val share {len(found)} people or files, listed above: scores on val would flatter; "
+            "remove them from one side, or pass --allow_overlap"
+        )
+    return tables
+
+
+def counts(table: pd.DataFrame) -> str:
+    """`788 people, 1837 photos, 14696 files`, for the user."""
+    photos = table.groupby(["identity", "photo"]).ngroups
+    return f"{table['identity'].nunique()} people, {photos} photos, {len(table)} files"
+
+
+def fingerprint(table: pd.DataFrame) -> dict:
+    """What tells one set of photos from another: counts, and a hash of the sorted file names and sizes."""
+    lines = sorted(
+        f"{file}\t{Path(path).stat().st_size}" for file, path in zip(table["file"], table["path"], strict=True)
+    )
+    digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    return {"files": len(table), "identities": int(table["identity"].nunique()), "sha256": digest}

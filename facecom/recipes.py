@@ -1,0 +1,90 @@
+"""The flags and recipes of training. A recipe is a set of defaults; flags stand over it."""
+
+import argparse
+from pathlib import Path
+
+from facecom.errors import FacecomError
+from facecom.faces import DEFAULT_ALIGN
+
+#: Where the training photos' conditions come from: simulated on clean ones, or the data set's own distorted copies.
+CONDITION_SOURCES = ("simulate", "real")
+
+#: What `--recipe published` restores (DESIGN.md, "The published recipe"), and what is measured to be better.
+SIAMESE = {
+    "facecom": {"lr": 1e-4, "weight_decay": 1e-5, "epochs": 50, "batch_size": 32, "patience": 5},
+    "published": {
+        "lr": 1e-4,
+        "weight_decay": 1e-5,
+        "epochs": 50,
+        "batch_size": 32,
+        "patience": 5,
+        "img_size": 224,
+        "align": "off",
+        "init": "imagenet",
+        "backbone": "convnext_atto",
+        "pool": "avg",
+        "conditions": "real",
+    },
+}
+
+
+def training_arguments(task: str, data_dir: Path, best_name: str) -> argparse.ArgumentParser:
+    """Parent parser with the flags that both `train.py` share. task: `siamese` or `gender`."""
+    parser = argparse.ArgumentParser(add_help=False)
+    group = parser.add_argument_group("data")
+    group.add_argument(
+        "--data_dir", type=Path, default=data_dir, help="folder of train/ and val/ (default: %(default)s)"
+    )
+    group.add_argument(
+        "--conditions",
+        default="simulate,real",
+        help="bad conditions in training: simulate (on clean photos), real (the data set's own copies), both, or none",
+    )
+    group.add_argument("--allow_overlap", action="store_true", help="train although people are in both splits")
+    group = parser.add_argument_group("network")
+    group.add_argument("--init", help="face (shipped encoder), imagenet (download), none, or a checkpoint's path")
+    group.add_argument("--backbone", help="any timm name (default: that of --init, or convnext_atto)")
+    group.add_argument(
+        "--pool", choices=("avg", "map"), help="avg as published; map keeps where things are in the crop"
+    )
+    group.add_argument("--img_size", type=int, help="side of the crops in pixels (default: that of --init, or 112)")
+    group = parser.add_argument_group("training")
+    group.add_argument("--recipe", choices=("facecom", "published"), default="facecom", help="a set of defaults")
+    group.add_argument("--epochs", type=int)
+    group.add_argument("--batch_size", type=int)
+    group.add_argument("--weight_decay", type=float)
+    group.add_argument("--patience", type=int, help="epochs without a better one before it stops")
+    group = parser.add_argument_group("results")
+    group.add_argument("--run_dir", type=Path, default=Path("runs") / task, help="settings, log, curves, checkpoints")
+    group.add_argument(
+        "--output", type=Path, default=Path("weights") / best_name, help="the best weights (default: %(default)s)"
+    )
+    group.add_argument("--resume", action="store_true", help="go on with the run in --run_dir, exactly")
+    group.add_argument("--config", type=Path, help="settings from a YAML file such as a run's args.yaml")
+    return parser
+
+
+def resolve(args: argparse.Namespace) -> argparse.Namespace:
+    """Fill in what depends on what is shipped, and check the numbers. Raises FacecomError."""
+    from facecom.checkpoint import SHIPPED  # imports torch
+
+    if args.init is None:
+        args.init = "face" if (SHIPPED / "siamese.pt").exists() else "none"
+    args.align = args.align or DEFAULT_ALIGN
+    for name, least in (("epochs", 1), ("batch_size", 1), ("patience", 1), ("workers", 0)):
+        if getattr(args, name) < least:
+            raise FacecomError(f"--{name} {getattr(args, name)}: must be at least {least}")
+    if args.img_size is not None and args.img_size < 32:
+        raise FacecomError(f"--img_size {args.img_size}: must be at least 32 pixels")
+    if args.output.is_dir():
+        raise FacecomError(f"--output {args.output}: that is a folder: name the weight file to write")
+    condition_sources(args.conditions)
+    return args
+
+
+def condition_sources(text: str) -> set[str]:
+    """`simulate,real` as a set; `none` is empty. Raises FacecomError for anything else."""
+    names = {name.strip() for name in text.split(",")} - {"", "none"}
+    if names - set(CONDITION_SOURCES):
+        raise FacecomError(f"--conditions {text}: simulate, real, simulate,real or none")
+    return names

@@ -1,0 +1,163 @@
+"""Photos as training sees them: aligned crops, found once, and augmented views of them that depend on seeds alone."""
+
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import albumentations as A
+import cv2
+import numpy as np
+import pandas as pd
+import torch
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from facecom.errors import FacecomError
+from facecom.faces import Aligner, align
+from facecom.photos import read_photo
+from facecom.transforms import reseed
+
+#: Crops that take more bytes than this stay on the disk and are cut again whenever they are needed.
+IN_MEMORY = 2 * 2**30
+
+#: Photos that are decoded and searched for faces at a time.
+CHUNK = 64
+
+
+class Crops(Sequence):
+    """Aligned crops, RGB uint8 [size, size, 3], from memory or cut from the photo each time.
+
+    photos: a path, or an encoded photo's bytes, for each; landmarks: float32 [N, 5, 2], pixels, NaN where `fallback`
+    (an aligner that needs no landmarks) cuts; array: uint8 [N, size, size, 3] or None.
+    """
+
+    def __init__(self, photos: Sequence, landmarks: np.ndarray, fallback: Aligner, array: np.ndarray | None = None):
+        self.photos, self.landmarks, self.fallback, self.array = list(photos), landmarks, fallback, array
+
+    def __len__(self) -> int:
+        return len(self.photos)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        if self.array is not None:
+            return self.array[index]
+        photo = open_photo(self.photos[index])
+        if np.isfinite(self.landmarks[index]).all():
+            return align(photo, self.landmarks[index], self.fallback.size)
+        return self.fallback([photo]).crops[0]
+
+
+def open_photo(photo: str | bytes) -> np.ndarray:
+    """RGB uint8 [H, W, 3] of a path, or of an encoded photo's bytes. Raises FacecomError."""
+    if not isinstance(photo, bytes):
+        return read_photo(photo)
+    decoded = cv2.imdecode(np.frombuffer(photo, np.uint8), cv2.IMREAD_COLOR)
+    if decoded is None:
+        raise FacecomError("a photo in a table is damaged")
+    return cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)
+
+
+def load_crops(
+    table: pd.DataFrame, aligner: Aligner, *, workers: int = 2, quiet: bool = False, name: str = "photos"
+) -> tuple[pd.DataFrame, Crops]:
+    """Find and cut the face of every photo of a table, once. Returns the rows that could be read, and their crops.
+
+    table: a column `path` (or `image`, encoded bytes). Says how many files could not be read, and why the first ones.
+    Raises FacecomError when none could.
+    """
+    photos = table["image" if "image" in table else "path"].tolist()
+    keep_all = len(photos) * 3 * aligner.size**2 <= IN_MEMORY
+    found, landmarks, crops, failures = [], [], [], []
+    bar = tqdm(total=len(photos), desc=f"faces of {name}", unit="photo", disable=quiet, leave=False)
+    with ThreadPoolExecutor(max(1, workers)) as threads, bar:
+        for start in range(0, len(photos), CHUNK):
+            opened = list(threads.map(_attempt, photos[start : start + CHUNK]))
+            failures += [str(one) for one in opened if isinstance(one, FacecomError)]
+            good = [i for i, one in enumerate(opened) if not isinstance(one, FacecomError)]
+            if good:
+                aligned = aligner([opened[i] for i in good])
+                found += [start + i for i in good]
+                landmarks.append(aligned.landmarks)
+                crops += [aligned.crops] if keep_all else []
+            bar.update(len(opened))
+    if failures:
+        more = f" and {len(failures) - 3} more" if len(failures) > 3 else ""
+        print(f"{len(failures)} of {len(photos)} files left out: {'; '.join(failures[:3])}{more}")
+    if not found:
+        raise FacecomError(f"none of the {name} could be read: {failures[0] if failures else 'there are none'}")
+    fallback = Aligner("off" if aligner.mode == "off" else "fixed", aligner.size)
+    array = np.concatenate(crops) if keep_all else None
+    kept = Crops([photos[i] for i in found], np.concatenate(landmarks), fallback, array)
+    return table.iloc[found].reset_index(drop=True), kept
+
+
+def _attempt(photo):
+    try:
+        return open_photo(photo)
+    except FacecomError as error:
+        return error
+
+
+class Samples(Dataset):
+    """Samples of an epoch, each of one or more views of crops and of numbers that belong to them.
+
+    crops: RGB uint8 crops by position; transforms: by name, and which: the transform's name for each crop;
+    rows: int [N, V], the crops of each sample; numbers: float32 [N, M], such as labels; seed: with the sample's and
+    the view's position it decides the augmentation, so it is the same however many processes draw the samples.
+    """
+
+    def __init__(
+        self,
+        crops: Sequence[np.ndarray],
+        transforms: dict[str, A.Compose],
+        which: Sequence[str],
+        rows: np.ndarray,
+        numbers: np.ndarray | None = None,
+        seed: int = 0,
+    ):
+        self.crops, self.transforms, self.which, self.rows, self.seed = crops, transforms, which, rows, seed
+        self.numbers = np.zeros((len(rows), 0), np.float32) if numbers is None else numbers.astype(np.float32)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> tuple:
+        """(float32 [3, S, S] a view, ..., float32 number, ...)."""
+        views = []
+        for side, row in enumerate(self.rows[index]):
+            transform = self.transforms[self.which[row]]
+            reseed(transform, derived_seed(self.seed, index, side))
+            views.append(transform(image=self.crops[row])["image"])
+        return (*views, *self.numbers[index])
+
+
+def derived_seed(*parts: int) -> int:
+    """One 32-bit seed from several numbers (seed, epoch, position ...), unlike for unlike numbers."""
+    return int(np.random.SeedSequence(parts).generate_state(1)[0])
+
+
+def batches(
+    samples: Samples, batch_size: int, *, workers: int = 0, device: torch.device | None = None, whole: bool = False
+) -> DataLoader:
+    """Batches of samples in their order. whole: leave out a smaller last batch, unless it is the only one."""
+    return DataLoader(
+        samples,
+        batch_size,
+        num_workers=workers,
+        drop_last=whole and len(samples) > batch_size,
+        pin_memory=device is not None and device.type == "cuda",
+        # A fork shares the crops; other ways of starting would copy them into every process.
+        multiprocessing_context="fork" if workers and sys.platform == "linux" else None,
+        worker_init_fn=_one_thread,
+    )
+
+
+def evaluation_batches(
+    crops: Sequence[np.ndarray], transform: A.Compose, batch_size: int = 128, *, workers: int = 0, device=None
+) -> DataLoader:
+    """Batches (float32 [B, 3, S, S],) of all crops in their order, as they are."""
+    samples = Samples(crops, {"eval": transform}, ["eval"] * len(crops), np.arange(len(crops))[:, None])
+    return batches(samples, batch_size, workers=workers, device=device)
+
+
+def _one_thread(worker: int) -> None:
+    cv2.setNumThreads(0)

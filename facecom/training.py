@@ -1,0 +1,164 @@
+"""The training loop of both tasks: an epoch, early stopping, half precision, and resuming to the bit.
+
+Everything random in an epoch follows from (seed, epoch): an interrupted run that is resumed repeats the epoch it was
+cut in and ends with the weights of a run that was not.
+"""
+
+import argparse
+import random
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from facecom import checkpoint, metrics
+from facecom.errors import FacecomError
+from facecom.runs import draw_curves, epoch_line, write_log
+from facecom.samples import derived_seed
+
+
+class Job(Protocol):
+    """What a task brings to the loop. `select`: the column of the log that decides which epoch is best (higher)."""
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    scheduler: torch.optim.lr_scheduler.LRScheduler
+    select: str
+
+    def batches(self, epoch: int) -> DataLoader:
+        """The training batches of an epoch: tuples of tensors."""
+
+    def loss(self, batch: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """(mean loss, answers bool [B], labels bool [B]) of a batch on the network's device."""
+
+    def evaluate(self) -> dict[str, float]:
+        """`held_<metric>` of held-back people and `val_<metric>`; remembers what belongs in the checkpoint."""
+
+    def content(self) -> dict:
+        """Arguments of `checkpoint.save` that the last `evaluate` settled, and those that never change."""
+
+    def resume(self, content: dict) -> None:
+        """Put back what `content` said."""
+
+
+class EarlyStopping:
+    """Counts epochs without a better figure; higher is better, and an undefined figure is never better."""
+
+    def __init__(self, patience: int):
+        self.patience, self.best, self.waited = patience, -np.inf, 0
+
+    def improved(self, figure: float) -> bool:
+        """Whether this epoch is the best so far."""
+        better = bool(figure > self.best)
+        self.best, self.waited = (float(figure), 0) if better else (self.best, self.waited + 1)
+        return better
+
+    @property
+    def over(self) -> bool:
+        """Whether `patience` epochs in a row were no better."""
+        return self.waited >= self.patience
+
+
+def fit(
+    job: Job, args: argparse.Namespace, amp: torch.dtype | None = None, resume: Path | None = None
+) -> dict[str, float]:
+    """Train and keep the books: `last.pt`, `best.pt`, `log.csv` and `curves.png` in run_dir, the best also as `output`.
+
+    args: run_dir, output, epochs, patience, seed, quiet, and more that is stored with the weights; amp: half precision
+    to train in; resume: the `last.pt` to go on from. Returns the log row of the best epoch.
+    """
+    run_dir, stop, rows, first = Path(args.run_dir), EarlyStopping(args.patience), [], 1
+    device = next(job.model.parameters()).device
+    scaler = torch.amp.GradScaler(device.type, enabled=amp == torch.float16)
+    if resume:
+        rows = restore(resume, job, scaler, stop)
+        first = len(rows) + 1
+        print(f"resumes after epoch {first - 1}")
+    for epoch in range(first, args.epochs + 1):
+        if stop.over:
+            print(f"stops early: no better {job.select} in {args.patience} epochs")
+            break
+        seed_everything(derived_seed(args.seed, epoch))
+        row = {"epoch": epoch, "lr": job.optimizer.param_groups[-1]["lr"]}
+        row |= train_one_epoch(
+            job, job.batches(epoch), scaler, amp, quiet=args.quiet, name=f"epoch {epoch}/{args.epochs}"
+        )
+        row |= job.evaluate()
+        job.scheduler.step()
+        rows.append(row)
+        better = stop.improved(row[job.select])
+        content = {"model": job.model, "args": vars(args), "epoch": epoch, "metrics": row, **job.content()}
+        if better or epoch == 1:
+            checkpoint.save(run_dir / "best.pt", **content)
+            checkpoint.save(args.output, **content)
+        # The last: from here on this epoch counts as done.
+        checkpoint.save(run_dir / "last.pt", **content, training=training_state(job, scaler, stop, rows))
+        write_log(run_dir / "log.csv", rows)
+        print(epoch_line(row, args.epochs) + ("  (best)" if better else ""))
+    draw_curves(run_dir / "curves.png", rows)
+    return max(rows, key=lambda row: (row[job.select] == row[job.select], row[job.select]))
+
+
+def train_one_epoch(
+    job: Job, batches: DataLoader, scaler: torch.amp.GradScaler, amp: torch.dtype | None, *, quiet: bool, name: str
+) -> dict[str, float]:
+    """One pass over the batches. Returns the mean of loss, and accuracy, precision, recall and F1, with `train_`."""
+    job.model.train()
+    device = next(job.model.parameters()).device
+    total, answers, truths = 0.0, [], []
+    with tqdm(batches, desc=name, unit="batch", disable=quiet, leave=False) as bar:
+        for batch in bar:
+            batch = tuple(part.to(device, non_blocking=True) for part in batch)
+            with torch.autocast(device.type, amp or torch.bfloat16, enabled=amp is not None):
+                loss, answer, truth = job.loss(batch)
+            job.optimizer.zero_grad(set_to_none=True)
+            scaler.scale(loss).backward()
+            scaler.step(job.optimizer)
+            scaler.update()
+            total += loss.item() * len(truth)
+            answers.append(answer.cpu().numpy())
+            truths.append(truth.cpu().numpy())
+            bar.set_postfix(loss=f"{loss.item():.4f}")
+    answers, truths = np.concatenate(answers), np.concatenate(truths)
+    if not np.isfinite(total):
+        raise FacecomError(f"{name}: the loss is no longer a number: start again with a lower --lr")
+    figures = metrics.classification(truths, answers)
+    names = ("accuracy", "precision", "recall", "f1")
+    return {"train_loss": total / len(truths)} | {f"train_{name}": figures[name] for name in names}
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python, NumPy and torch (all devices)."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+
+
+def training_state(job: Job, scaler, stop: EarlyStopping, rows: list[dict]) -> dict:
+    """What `restore` needs to go on as if nothing had happened."""
+    return {
+        "optimizer": job.optimizer.state_dict(),
+        "scheduler": job.scheduler.state_dict(),
+        "scaler": scaler.state_dict(),
+        "early_stopping": {"best": stop.best, "waited": stop.waited},
+        "rng": {"torch": torch.get_rng_state()},
+        "log": rows,
+    }
+
+
+def restore(path: str | Path, job: Job, scaler, stop: EarlyStopping) -> list[dict]:
+    """Put network, optimizer and counters back to where `path` was written; returns the log until then."""
+    content = checkpoint.read(path)
+    state = content["training"]
+    job.model.load_state_dict(content["model"])
+    job.resume(content)
+    job.optimizer.load_state_dict(state["optimizer"])
+    job.scheduler.load_state_dict(state["scheduler"])
+    scaler.load_state_dict(state["scaler"])
+    stop.best, stop.waited = state["early_stopping"]["best"], state["early_stopping"]["waited"]
+    torch.set_rng_state(state["rng"]["torch"])
+    return state["log"]
