@@ -1,0 +1,26 @@
+"""Gender classification and face verification in bad photos. RGB uint8 everywhere.
+
+from facecom import FaceVerifier, GenderPredictor
+"""
+
+from importlib import import_module
+
+_HOMES = {
+    "FaceVerifier": "facecom.verifier",
+    "Verification": "facecom.verifier",
+    "GenderPredictor": "facecom.gender",
+    "FacecomError": "facecom.errors",
+}
+
+__all__ = list(_HOMES)
+
+
+def __getattr__(name: str):
+    # torch and timm take seconds to import: only whoever asks for a network waits for them.
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

@@ -45,3 +45,38 @@ def sample_a(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("sample") / "Task_A"
     write_sample(folder, people=8, photos=3, task="A")
     return folder
+
+
+@pytest.fixture(scope="session")
+def siamese_file(tmp_path_factory) -> Path:
+    """A Siamese checkpoint with random weights, 64 px, whole pictures, two operating points. Read only."""
+    return _random_weights(
+        tmp_path_factory,
+        "siamese",
+        {"quality": True},
+        operating_points=[{"threshold": 0.8, "far": 1e-3}, {"threshold": 0.6, "far": 1e-4}],
+    )
+
+
+@pytest.fixture(scope="session")
+def gender_file(tmp_path_factory) -> Path:
+    """A gender checkpoint with random weights, 64 px, whole pictures, threshold 0.45, temperature 2. Read only."""
+    return _random_weights(
+        tmp_path_factory, "gender", {}, operating_points=[{"threshold": 0.45}], temperature=2.0
+    )
+
+
+def _random_weights(tmp_path_factory, task, config, **stored) -> Path:
+    import torch
+
+    from facecom import checkpoint
+    from facecom.models import build_model
+
+    config |= {"backbone": "convnext_atto", "img_size": 64, "layer_scale": False}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = build_model({"task": task, **config})
+    path = tmp_path_factory.mktemp("weights") / f"{task}.pt"
+    preprocessing = {"size": 64, "mean": (0.5, 0.45, 0.4), "std": (0.5, 0.25, 0.3), "align": "off", "colour": "rgb"}
+    checkpoint.save(path, task=task, model=model, config=config, preprocessing=preprocessing, **stored)
+    return path

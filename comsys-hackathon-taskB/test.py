@@ -1,0 +1,116 @@
+"""Who is on these photos? Writes a CSV of answers, and scores where the folders say who it is.
+
+python test.py --sample                             drawn people, to check the installation
+python test.py --img_dir data/Task_B/val            identity folders: a row a photo, every protocol's scores
+python test.py --pairs pairs.csv                    image1,image2[,same] -> image1,image2,distance,same
+python test.py --img_dir photos                     a flat folder: all pairs (--nearest K: of each photo the K best)
+python test.py --img_dir photos --gallery people    each photo identified among the people of the gallery
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+
+from facecom import cli, testing  # noqa: E402
+
+
+def on_identities(args, siamese, threshold, options):
+    from facecom import photos, protocols, submission
+
+    table = photos.task_b_table(args.img_dir)
+    written = submission.write_identities(table, siamese, threshold, args.output, **options)
+    points = siamese.operating_points(args.far)
+    unsure = ~siamese.can_tell(written.values.confidence, written.values.quality)
+    rows = protocols.all_task_b(table, written.values.outputs, points, args.seed, unsure=unsure)
+    testing.show(rows, args.report)
+    if args.baseline:
+        print("\nThe untrained baseline (gradients of the photo at 64 px) on the same protocols:")
+        features = testing.baseline_features(table.path, options["progress"])
+        testing.show(protocols.all_task_b(table, features, (), args.seed), args.report, "baseline.csv")
+    return written
+
+
+def on_pairs(args, siamese, threshold, options):
+    from facecom import submission
+
+    pairs = submission.read_pairs(args.pairs)
+    written = submission.write_pairs(
+        pairs, args.img_dir or args.pairs.parent, siamese, threshold, args.output, **options
+    )
+    if "same" in pairs:
+        testing.show(testing.pair_rows(pairs.same.to_numpy(), *written.values.T), args.report)
+    return written
+
+
+def on_gallery(args, siamese, threshold, options):
+    from facecom import photos, submission
+
+    people = photos.task_b_table(args.gallery)
+    people = people[people.condition == "clean"].reset_index(drop=True)
+    table = testing.any_photos(args.img_dir)
+    return submission.write_identified(table, people, siamese, threshold, args.output, **options)
+
+
+def on_flat(args, siamese, threshold, options):
+    from facecom import submission
+
+    table = testing.any_photos(args.img_dir)
+    return submission.write_all_pairs(table, siamese, threshold, args.output, args.nearest, **options)
+
+
+def way_of(args: argparse.Namespace):
+    """Which of the functions above the flags and the folder ask for."""
+    from facecom.photos import layout
+
+    if args.pairs:
+        return on_pairs
+    args.img_dir = args.img_dir or HERE / "test_data"
+    if args.gallery:
+        return on_gallery
+    return on_identities if layout(args.img_dir) == "identities" else on_flat
+
+
+def main(args: argparse.Namespace) -> int:
+    if args.sample:
+        with testing.sample("B") as folder:
+            return test(argparse.Namespace(**vars(args) | {"img_dir": folder, "pairs": None, "gallery": None}))
+    return test(args)
+
+
+def test(args: argparse.Namespace) -> int:
+    from facecom.verifier import decide_at
+
+    way = way_of(args)  # a wrong folder is said before the network is loaded
+    siamese, options = testing.set_up(args, "siamese", HERE)
+    threshold, far = decide_at(siamese, args.far)
+    passing = f"1 in {1 / far:,.0f} pairs of strangers passes" if far else "set by hand, not measured"
+    print(f"same person up to a distance of {threshold:.3f} ({passing})")
+    return testing.finish(args, way(args, siamese, threshold, options))
+
+
+def get_args_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[testing.arguments(), cli.shared_arguments()],
+    )
+    group = parser.add_argument_group("Task B")
+    group.add_argument("--pairs", type=Path, metavar="CSV", help="pairs to compare; relative paths start at --img_dir, "
+                       "or at the file's folder")  # fmt: skip
+    group.add_argument("--gallery", type=Path, metavar="DIR", help="known people: a folder of photos a person")
+    group.add_argument(
+        "--nearest", type=int, metavar="K", help="flat folder: each photo's K nearest instead of all pairs"
+    )
+    group.add_argument("--far", type=float, help="decide at the operating point stored for this false accept rate "
+                       "(default: the first one stored, 1e-3)")  # fmt: skip
+    group.add_argument("--baseline", action="store_true", help="score an untrained baseline beside it")
+    # For few photos, starting processes takes longer than they save: None lets the pipeline decide.
+    parser.set_defaults(workers=None)
+    return parser
+
+
+if __name__ == "__main__":
+    cli.run(main, get_args_parser())

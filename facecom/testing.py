@@ -1,0 +1,165 @@
+"""What the two `test.py` share: flags, which weights, the published way of running, and how a run ends."""
+
+import argparse
+import contextlib
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from facecom.errors import FacecomError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+    from facecom.submission import Written
+
+#: Where training and download leave a task's weights, in the folder `weights` beside the script.
+TRAINED = {"gender": "best_convnext_gender_model.pth", "siamese": "best_siamese_convnext.pt"}
+
+DRAWN = "These are drawn people: this checks the installation, not accuracy."
+
+EXIT_SKIPPED = 3
+
+PUBLISHED_SIZE = 224
+
+
+def arguments() -> argparse.ArgumentParser:
+    """Parent parser of both scripts."""
+    parser = argparse.ArgumentParser(add_help=False)
+    group = parser.add_argument_group("photos and results")
+    group.add_argument("--img_dir", type=Path, help="folder of photos (default: test_data beside the script)")
+    group.add_argument("--sample", action="store_true", help="draw people and test on them: checks the installation")
+    group.add_argument("--output", type=Path, default=Path("submission.csv"), help="CSV file to write")
+    group.add_argument("--report", type=Path, metavar="DIR", help="write report.html and metrics.csv there")
+    group.add_argument(
+        "--explain", type=Path, metavar="DIR", help="write Grad-CAM overlays of the most and least certain photos there"
+    )
+    group.add_argument("--strict", action="store_true", help="exit with 3 when a photo could not be read")
+    group = parser.add_argument_group("network")
+    group.add_argument(
+        "--weights",
+        nargs="+",
+        metavar="FILE",
+        help="checkpoint, published weights or .onnx; several make an ensemble "
+        "(default: what train.py or download_weights.py left in weights/, else the shipped ones)",
+    )
+    group.add_argument(
+        "--recipe",
+        choices=("published",),
+        help="run as published: 224 px, no alignment, float32, batch 32, two workers; "
+        "without --weights on random weights, for timing",
+    )
+    group.add_argument("--batch_size", type=int, default=64, help="photos that the network sees at once")
+    return parser
+
+
+def set_up(args: argparse.Namespace, task: str, here: Path, normalize: bool = False):
+    """(ensemble, options for `predict.stream`) as the flags say; prints which weights are used.
+
+    normalize: see `runner.load`. Raises FacecomError for weights that cannot be used.
+    """
+    from facecom import cli, ensemble, runner
+
+    device = cli.pick_device(args.device)
+    if args.recipe == "published":
+        args.align, args.batch_size, args.workers, args.amp = "off", 32, 2, False
+    amp = cli.pick_amp(args.amp, device)
+    if args.recipe == "published" and not args.weights:
+        print("no --weights: the published network with random weights, to measure time; its answers mean nothing")
+        members = [runner.untrained(task, device)]
+    else:
+        weights = args.weights or [default_weights(task, here, args.sample)]
+        members = [runner.load(path, task, device, amp, normalize) for path in weights]
+    for member in members:
+        size = member.preprocessing["size"]
+        if args.recipe == "published" and size != PUBLISHED_SIZE:
+            raise FacecomError(f"{member.path}: made for {size} px; --recipe published is for weights of 224 px")
+    chosen = ensemble.Ensemble(members, args.align, args.detector_model, device, amp)
+    print(f"weights: {chosen.describe()}")
+    progress = None if args.quiet else "photos"
+    return chosen, {"batch_size": args.batch_size, "workers": args.workers, "progress": progress}
+
+
+def default_weights(task: str, here: Path, sample: bool) -> Path | None:
+    """What training or download left in `weights/` beside the script; None for the shipped ones."""
+    trained = here / "weights" / TRAINED[task]
+    return trained if trained.is_file() and not sample else None
+
+
+def any_photos(folder: Path) -> "pd.DataFrame":
+    """The photos of a folder in any layout, distorted copies too: at least `path` and `file`. Raises FacecomError."""
+    from facecom import photos
+
+    tables = {"identities": photos.task_b_table, "genders": photos.task_a_table, "flat": photos.flat_table}
+    return tables[photos.layout(folder)](folder)
+
+
+def pair_rows(same: "np.ndarray", distance: "np.ndarray", verdict: "np.ndarray") -> list[dict]:
+    """Result rows of labelled pairs, protocol `pairs`. same: 1, 0 [N]; distance: NaN for an unreadable photo [N];
+    verdict: 1, 0, NaN for cannot tell [N]."""
+    import numpy as np
+
+    from facecom import metrics
+    from facecom.results import rows_of
+
+    known = ~np.isnan(distance)
+    same, score = same[known].astype(bool), -distance[known]
+    figures = metrics.classification(same, verdict[known])
+    figures |= {"auc": metrics.auc(score[same], score[~same]), "eer": metrics.eer(score[same], score[~same])}
+    count = dict.fromkeys(figures, len(same))
+    return rows_of("pairs", "all", {name: (value, np.nan, np.nan) for name, value in figures.items()}, count)
+
+
+def baseline_features(paths: Sequence[str], progress: str | None) -> "np.ndarray":
+    """The untrained baseline's features, float32 [N, D], unit length; NaN for an unreadable photo."""
+    import numpy as np
+    from tqdm import tqdm
+
+    from facecom.baseline import untrained_baseline
+    from facecom.photos import read_photo
+
+    features = None
+    for row, path in enumerate(tqdm(paths, desc=progress, unit="photo", disable=None if progress else True)):
+        try:
+            found = untrained_baseline([read_photo(path)])[0]
+        except FacecomError:  # said already when the network read it
+            continue
+        if features is None:
+            features = np.full((len(paths), len(found)), np.nan, np.float32)
+        features[row] = found
+    return features
+
+
+def show(rows: list[dict], report: Path | None, name: str = "metrics.csv") -> None:
+    """Print result rows as a table, and write them to the report's folder."""
+    from facecom import results
+
+    results.print_table(rows)
+    if report:
+        results.write_rows(report / name, rows)
+
+
+def finish(args: argparse.Namespace, written: "Written") -> int:
+    """Say what was written and what was left out; returns the exit code."""
+    from facecom.submission import write_skipped
+
+    print(f"wrote {args.output} ({written.rows:,} rows)")
+    path = write_skipped(args.output, written.skipped)
+    if path is not None:
+        count = len(written.skipped)
+        print(f"{count:,} {'photo' if count == 1 else 'photos'} could not be read: {path} says why")
+    if args.sample:
+        print(DRAWN)
+    return EXIT_SKIPPED if args.strict and written.skipped else 0
+
+
+@contextlib.contextmanager
+def sample(task: str) -> Iterator[Path]:
+    """A temporary folder of drawn people in the layout of a task (`A` or `B`)."""
+    from facecom.synthetic import write_sample
+
+    with tempfile.TemporaryDirectory() as folder:
+        write_sample(folder, task=task, splits=("val",))
+        yield Path(folder) / "val"
