@@ -56,9 +56,12 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
+        fresh = path.with_name(f".{path.name}.part")
+        if fresh.exists():  # of a run that was killed
+            shutil.rmtree(fresh)
+        fresh.mkdir()
+        temporary = fresh
         yield temporary
-        temporary.chmod(0o777 & ~_umask())
         if path.exists():
             path.rmdir()
         os.replace(temporary, path)

@@ -3,7 +3,7 @@ import os
 import pytest
 
 from facecom.errors import FacecomError
-from facecom.files import write_whole
+from facecom.files import whole_folder, write_whole
 
 
 def test_writes_text_and_bytes_whole(tmp_path):
@@ -52,3 +52,25 @@ def test_the_result_is_readable_by_others(tmp_path):
     finally:
         os.umask(mask)
     assert (tmp_path / "result.csv").stat().st_mode & 0o777 == 0o644
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path):
+    target = tmp_path / "new" / "data"
+    with whole_folder(target) as place:
+        (place / "a").write_text("1")
+        assert not target.exists()
+    assert (target / "a").read_text() == "1" and os.listdir(tmp_path / "new") == ["data"]
+    with pytest.raises(KeyError), whole_folder(tmp_path / "other") as place:
+        (place / "a").write_text("1")
+        raise KeyError
+    assert os.listdir(tmp_path) == ["new"]
+
+
+def test_a_folder_with_something_in_it_is_not_overwritten(tmp_path):
+    (tmp_path / "data").mkdir()
+    with whole_folder(tmp_path / "data") as place:
+        (place / "a").write_text("1")
+    with pytest.raises(FacecomError, match="data exists already; remove it"):
+        with whole_folder(tmp_path / "data") as place:
+            (place / "b").write_text("2")
+    assert os.listdir(tmp_path / "data") == ["a"] and os.listdir(tmp_path) == ["data"]

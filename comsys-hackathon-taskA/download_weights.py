@@ -1,0 +1,12 @@
+"""The published solution's weights of Task A, to compare with."""
+
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+
+from facecom import cli, datasets  # noqa: E402
+
+if __name__ == "__main__":
+    cli.run(lambda args: datasets.download_weights(args, "A"), datasets.weights_arguments("A", HERE))

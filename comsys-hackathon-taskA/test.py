@@ -1,0 +1,58 @@
+"""Male or female? Writes a CSV of answers, and scores where the folders say who is which.
+
+python test.py --sample                                        drawn people, to check the installation
+python test.py --img_dir photos                                a flat folder: a row a photo
+python test.py --img_dir data/Task_A/val                       male/ and female/: scores too
+python test.py --img_dir data/Task_A/val --conditions_from data/Task_B/val    scores per condition
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+
+from facecom import cli, testing  # noqa: E402
+
+
+def main(args: argparse.Namespace) -> int:
+    args.img_dir = args.img_dir or HERE / "test_data"
+    if not args.sample:
+        return test(args)
+    with testing.sample("A") as folder:
+        return test(argparse.Namespace(**vars(args) | {"img_dir": folder, "conditions_from": None}))
+
+
+def test(args: argparse.Namespace) -> int:
+    from facecom import gender, photos, submission
+
+    table = photos.task_a_table(args.img_dir)  # a wrong folder is said before the network is loaded
+    copies = testing.labelled_copies(table, args.conditions_from) if args.conditions_from else None
+    network, options = testing.set_up(args, "gender", HERE, args.normalize)
+    threshold = gender.threshold_of(network)
+    print(f"female from a probability of {threshold:.3f} on")
+    written = submission.write_genders(table, network, threshold, args.output, **options)
+    if table.gender.all():
+        testing.show_genders(args, network, threshold, table, written.values, copies, options)
+    return testing.finish(args, written)
+
+
+def get_args_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[testing.arguments(), cli.shared_arguments()],
+    )
+    group = parser.add_argument_group("Task A")
+    group.add_argument("--conditions_from", type=Path, metavar="DIR", help="a split of Task B: the distorted copies of "
+                       "the same photos there are judged too, per condition")  # fmt: skip
+    group.add_argument("--normalize", action="store_true", help="published weights: normalise photos as their training "
+                       "did and their own test did not")  # fmt: skip
+    # For few photos, starting processes takes longer than they save: None lets the pipeline decide.
+    parser.set_defaults(workers=None)
+    return parser
+
+
+if __name__ == "__main__":
+    cli.run(main, get_args_parser())

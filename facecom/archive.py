@@ -1,0 +1,93 @@
+"""Unpacking other people's archives: nothing lands outside the folder, and the disk does not fill up."""
+
+import re
+import shutil
+import stat
+import zipfile
+import zlib
+from pathlib import Path
+
+from tqdm import tqdm
+
+from facecom.errors import FacecomError
+from facecom.files import whole_folder
+
+#: No photo packs a hundredfold: an archive that claims so is a bomb.
+MOST_EXPANSION = 100
+
+#: Bytes that stay free on the disk.
+RESERVE = 64 << 20
+
+
+def unpack(archive: str | Path, target: str | Path, task: str, quiet: bool = False) -> None:
+    """Unpack the splits of a task from the organisers' zip archive into `target`, whole or not at all.
+
+    Takes what lies below `.../Task_<task>/`, or the archive's own `train/` and `val/`. task: `A` or `B`.
+    Raises FacecomError when the archive is damaged, holds no such folder, has names that lead outside or stand for
+    links, would fill the disk, or expands more than `MOST_EXPANSION` times; nothing is left then.
+    """
+    archive, target = Path(archive), Path(target)
+    if not archive.is_file():
+        raise FacecomError(f"{archive}: no such file; --archive names the organisers' zip archive")
+    try:
+        with zipfile.ZipFile(archive) as source, whole_folder(target) as place:
+            members = _wanted(source, archive, task)
+            _check_size([entry for entry, _ in members], archive, place)
+            for entry, inside in tqdm(members, desc="unpacking", unit=" files", disable=True if quiet else None):
+                path = place / inside
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with source.open(entry) as packed, open(path, "xb") as file:
+                    shutil.copyfileobj(packed, file, 1 << 18)
+    except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, EOFError, zlib.error) as error:
+        raise FacecomError(f"{archive}: not a whole zip archive ({error}); fetch it again") from error
+
+
+def _wanted(source: zipfile.ZipFile, archive: Path, task: str) -> list[tuple[zipfile.ZipInfo, str]]:
+    """The members to unpack, with their names inside the target. Every name in the archive must be harmless."""
+    files = [entry for entry in source.infolist() if not entry.is_dir() and not _is_litter(entry.filename)]
+    for entry in files:
+        reason = _danger(entry)
+        if reason:
+            raise FacecomError(f"{archive}: refused, {entry.filename!r} {reason}")
+    for pattern in (rf"(?:.*/)?Task_{task}/((?:train|val)/.+)", r"((?:train|val)/.+)"):
+        found = [(entry, match[1]) for entry in files if (match := re.fullmatch(pattern, entry.filename))]
+        if found:
+            splits = {name.split("/")[0] for _, name in found}
+            if splits != {"train", "val"}:
+                raise FacecomError(f"{archive}: Task {task} has only `{splits.pop()}` in it; is it whole?")
+            names = [name.casefold() for _, name in found]
+            if len(set(names)) < len(names):
+                raise FacecomError(f"{archive}: refused, it holds several files of the same name")
+            return found
+    raise FacecomError(f"{archive}: neither Task_{task}/train nor train/ is in it; is it the organisers' archive?")
+
+
+def _is_litter(name: str) -> bool:
+    """Whether it is what a Mac adds to archives."""
+    return any(part == "__MACOSX" or part.startswith("._") or part == ".DS_Store" for part in name.split("/"))
+
+
+def _danger(entry: zipfile.ZipInfo) -> str:
+    """What is wrong with a member, `` for nothing."""
+    name = entry.orig_filename  # zipfile cuts names at a null byte
+    if "\0" in name or "\\" in name or ":" in name:
+        return "has characters that no photo's name needs"
+    if name.startswith("/") or ".." in name.split("/"):
+        return "leads outside the folder"
+    mode = entry.external_attr >> 16
+    if mode and not stat.S_ISREG(mode) and stat.S_IFMT(mode):
+        return "is a link or a device"
+    if entry.flag_bits & 1:
+        return "is encrypted"
+    return ""
+
+
+def _check_size(entries: list[zipfile.ZipInfo], archive: Path, place: Path) -> None:
+    """Raises FacecomError for a zip bomb, and where the disk has no room for the files."""
+    total = sum(entry.file_size for entry in entries)
+    if total > MOST_EXPANSION * max(archive.stat().st_size, 1):
+        raise FacecomError(f"{archive}: refused, it expands more than {MOST_EXPANSION} times, as no photos do")
+    free = shutil.disk_usage(place).free
+    if total + RESERVE > free:
+        need = f"{total / 1e6:,.0f} MB are to be unpacked, {free / 1e6:,.0f} MB are free"
+        raise FacecomError(f"{place.parent}: {need}; free some space, or choose another folder by --output")

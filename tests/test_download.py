@@ -1,0 +1,378 @@
+import http.server
+import json
+import os
+import stat
+import threading
+import zipfile
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from facecom import archive, datasets, download
+from facecom.errors import FacecomError
+
+CONTENT = bytes(range(256)) * 4096  # 1 MB
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """A server of one file that keeps to Range and If-Range, and can break the connection."""
+
+    def do_GET(self):
+        state = self.server.state
+        state.requests.append(dict(self.headers))
+        if self.path != "/file":
+            self.send_error(404)
+            return
+        start = 0
+        asked = self.headers.get("Range")
+        if asked and state.ranges and self.headers.get("If-Range") in (None, state.etag):
+            start = int(asked.removeprefix("bytes=").rstrip("-"))
+            if start >= len(state.content):
+                self.send_response(416)
+                self.send_header("Content-Range", f"bytes */{len(state.content)}")
+                self.end_headers()
+                return
+            self.send_response(206)
+            self.send_header("Content-Range", f"bytes {start}-{len(state.content) - 1}/{len(state.content)}")
+        else:
+            self.send_response(200)
+        body = state.content[start:]
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("ETag", state.etag)
+        self.end_headers()
+        self.wfile.write(body[: state.stop_after])
+        self.close_connection = True
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def server(monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
+        running.state = SimpleNamespace(content=CONTENT, etag='"1"', ranges=True, stop_after=None, requests=[])
+        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        running.state.url = f"http://127.0.0.1:{running.server_port}/file"
+        yield running.state
+        running.shutdown()
+        thread.join()
+
+
+def fetch(server, path, **kwargs):
+    return download.fetch(server.url, path, "do without", **kwargs)
+
+
+def test_a_file_comes_whole_with_its_record(server, tmp_path):
+    path = tmp_path / "new" / "file.bin"
+    assert fetch(server, path) is True
+    assert path.read_bytes() == CONTENT
+    record = json.loads((tmp_path / "new" / "file.bin.json").read_text())
+    assert record == {
+        "url": server.url,
+        "size": 1 << 20,
+        "sha256": "fbbab289f7f94b25736c58be46a994c441fd02552cc6022352e3d86d2fab7c83",
+    }
+    assert sorted(os.listdir(path.parent)) == ["file.bin", "file.bin.json"]
+
+
+def test_a_second_run_asks_nobody_and_changes_nothing(server, tmp_path):
+    path = tmp_path / "file.bin"
+    fetch(server, path)
+    before = [(p.name, p.stat().st_mtime_ns) for p in sorted(tmp_path.iterdir())]
+    server.requests.clear()
+    assert fetch(server, path) is False
+    assert server.requests == []
+    assert [(p.name, p.stat().st_mtime_ns) for p in sorted(tmp_path.iterdir())] == before
+
+
+def test_a_broken_connection_goes_on_where_it_stopped(server, tmp_path):
+    path = tmp_path / "file.bin"
+    server.stop_after = 300_000
+    with pytest.raises(FacecomError, match="run again to go on"):
+        fetch(server, path)
+    assert not path.exists() and (tmp_path / "file.bin.part").stat().st_size == 300_000
+    server.stop_after = None
+    assert fetch(server, path) is True
+    assert server.requests[-1]["Range"] == "bytes=300000-" and server.requests[-1]["If-Range"] == '"1"'
+    assert path.read_bytes() == CONTENT
+    assert sorted(os.listdir(tmp_path)) == ["file.bin", "file.bin.json"]
+
+
+def test_a_file_that_changed_meanwhile_comes_anew(server, tmp_path):
+    server.stop_after = 300_000
+    with pytest.raises(FacecomError):
+        fetch(server, tmp_path / "file.bin")
+    server.stop_after, server.content, server.etag = None, CONTENT[::-1], '"2"'
+    fetch(server, tmp_path / "file.bin")
+    assert (tmp_path / "file.bin").read_bytes() == CONTENT[::-1]
+
+
+def test_a_server_without_ranges_starts_anew(server, tmp_path):
+    (tmp_path / "file.bin.part").write_bytes(b"half")
+    server.ranges = False
+    fetch(server, tmp_path / "file.bin")
+    assert (tmp_path / "file.bin").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("left", [CONTENT, CONTENT + b"too much"])
+def test_a_complete_or_overlong_part(server, tmp_path, left):
+    (tmp_path / "file.bin.part").write_bytes(left)
+    fetch(server, tmp_path / "file.bin")
+    assert (tmp_path / "file.bin").read_bytes() == CONTENT
+
+
+def test_a_file_that_changed_on_disk_is_reported(server, tmp_path):
+    path = tmp_path / "file.bin"
+    fetch(server, path)
+    path.write_bytes(CONTENT[:-1] + b"x")
+    with pytest.raises(FacecomError, match="file.bin: no longer the file that was downloaded; remove it"):
+        fetch(server, path)
+
+
+def test_another_file_than_the_first_time_is_refused(server, tmp_path):
+    path = tmp_path / "file.bin"
+    fetch(server, path)
+    path.unlink()
+    server.content = CONTENT[::-1]
+    with pytest.raises(FacecomError, match="not the file that was first downloaded"):
+        fetch(server, path)
+    assert os.listdir(tmp_path) == ["file.bin.json"]
+
+
+def test_errors_are_one_line_with_the_remedy(server, tmp_path):
+    server.url += "-not"
+    with pytest.raises(FacecomError, match="the server answers 404 Not Found; do without"):
+        fetch(server, tmp_path / "file.bin")
+    with pytest.raises(FacecomError, match="no connection .*; run again to go on, or do without") as caught:
+        download.fetch("http://127.0.0.1:1/", tmp_path / "file.bin", "do without")
+    assert "\n" not in str(caught.value)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_web_page_is_no_file(server, tmp_path):
+    server.content = b"\n<!DOCTYPE html><title>Sign in</title>"
+    with pytest.raises(FacecomError, match="web page instead of the file"):
+        fetch(server, tmp_path / "file.bin")
+    assert not (tmp_path / "file.bin").exists() and not (tmp_path / "file.bin.part").exists()
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full to write to")
+def test_a_full_disk_is_one_line_and_leaves_nothing(server, tmp_path):
+    (tmp_path / "file.bin.part").symlink_to("/dev/full")
+    with pytest.raises(FacecomError, match="cannot write .*file.bin: the disk is full"):
+        fetch(server, tmp_path / "file.bin")
+    assert os.listdir(tmp_path) == []
+
+
+def test_gdown_fetches_resumes_and_fails_in_one_line(server, tmp_path):
+    def gdown(path):
+        return download._gdown(server.url, path, "do without", quiet=True)
+
+    path = tmp_path / "file.bin"
+    server.stop_after = 700_000
+    with pytest.raises(FacecomError, match="the connection broke; run again to go on"):
+        gdown(path)
+    assert not path.exists()
+    server.stop_after = None
+    assert gdown(path) is True
+    assert 0 < int(server.requests[-1]["Range"].removeprefix("bytes=").rstrip("-")) <= 700_000
+    assert path.read_bytes() == CONTENT
+    assert sorted(os.listdir(tmp_path)) == ["file.bin", "file.bin.json"]
+    assert gdown(path) is False
+    server.url += "-not"
+    with pytest.raises(FacecomError, match="the server answers 404 Not Found; do without"):
+        gdown(tmp_path / "other")
+
+
+def test_google_drive_out_of_reach(monkeypatch, tmp_path):
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
+    with pytest.raises(FacecomError, match="no connection; run again to go on, or do without"):
+        download.fetch_google_drive("some-id", tmp_path / "file.bin", "do without")
+
+
+def make_zip(path, names, size=10, top="Comys_Hackathon5/Task_B/"):
+    with zipfile.ZipFile(path, "w") as file:
+        for name in names:
+            file.writestr(name if isinstance(name, zipfile.ZipInfo) else top + name, os.urandom(size))
+    return path
+
+
+GOOD = ["train/Ann/Ann_0001.jpg", "train/Ann/distortion/Ann_0001_foggy.jpg", "val/Bo/Bo_0001.jpg"]
+
+
+def files_below(folder):
+    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+
+
+@pytest.mark.parametrize("top", ["Comys_Hackathon5/Task_B/", "Task_B/", ""])
+def test_unpack_takes_the_splits_of_the_task(tmp_path, top):
+    path = make_zip(tmp_path / "a.zip", [*GOOD], top=top)
+    with zipfile.ZipFile(path, "a") as file:
+        file.writestr("Comys_Hackathon5/Task_A/train/male/x.jpg", b"")
+        file.writestr(f"__MACOSX/{top}train/Ann/._Ann_0001.jpg", b"")
+    archive.unpack(path, tmp_path / "data" / "Task_B", "B")
+    assert files_below(tmp_path / "data") == [f"Task_B/{name}" for name in GOOD]
+
+
+def link(name):
+    entry = zipfile.ZipInfo(name)
+    entry.external_attr = (stat.S_IFLNK | 0o777) << 16
+    return entry
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        (zipfile.ZipInfo("Task_B/train/../../../evil.jpg"), "leads outside"),
+        (zipfile.ZipInfo("/etc/evil.jpg"), "leads outside"),
+        (zipfile.ZipInfo("C:/evil.jpg"), "characters"),
+        (zipfile.ZipInfo("Task_B\\train\\..\\evil.jpg"), "characters"),
+        (link("Comys_Hackathon5/Task_B/train/Ann/link.jpg"), "link"),
+        ("train/ann/ANN_0001.jpg", "several files of the same name"),
+    ],
+)
+def test_unpack_refuses_what_leads_elsewhere(tmp_path, name, reason):
+    path = make_zip(tmp_path / "a.zip", [*GOOD, name])
+    with pytest.raises(FacecomError, match=f"a.zip: refused, .*{reason}"):
+        archive.unpack(path, tmp_path / "data" / "Task_B", "B")
+    assert files_below(tmp_path) == ["a.zip"]
+    assert os.listdir(tmp_path / "data") == []
+
+
+def test_unpack_refuses_a_zip_bomb(tmp_path):
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("Task_B/train/Ann/a.jpg", bytes(20_000_000))
+        file.writestr("Task_B/val/Bo/a.jpg", b"")
+    with pytest.raises(FacecomError, match="refused, it expands more than 100 times"):
+        archive.unpack(path, tmp_path / "Task_B", "B")
+    assert os.listdir(tmp_path) == ["a.zip"]
+
+
+def test_unpack_asks_for_room_first(tmp_path, monkeypatch):
+    path = make_zip(tmp_path / "a.zip", GOOD, size=1_000_000)
+    free = archive.RESERVE + 2_999_999
+    monkeypatch.setattr(archive.shutil, "disk_usage", lambda folder: SimpleNamespace(free=free))
+    with pytest.raises(FacecomError, match="3 MB are to be unpacked, 70 MB are free; free some space"):
+        archive.unpack(path, tmp_path / "Task_B", "B")
+    assert os.listdir(tmp_path) == ["a.zip"]
+    free += 1
+    archive.unpack(path, tmp_path / "Task_B", "B")
+
+
+def test_a_full_disk_while_unpacking_leaves_nothing(tmp_path, monkeypatch):
+    def full(source, target, length):
+        target.write(source.read(4))
+        raise OSError(28, "No space left on device")
+
+    path = make_zip(tmp_path / "a.zip", GOOD)
+    monkeypatch.setattr(archive.shutil, "copyfileobj", full)
+    with pytest.raises(FacecomError, match="cannot write .*Task_B: the disk is full"):
+        archive.unpack(path, tmp_path / "Task_B", "B")
+    assert os.listdir(tmp_path) == ["a.zip"]
+
+
+def test_unpack_after_a_killed_run(tmp_path):
+    (tmp_path / ".Task_B.part" / "train").mkdir(parents=True)
+    (tmp_path / ".Task_B.part" / "train" / "half.jpg").write_bytes(b"x")
+    archive.unpack(make_zip(tmp_path / "a.zip", GOOD), tmp_path / "Task_B", "B")
+    assert files_below(tmp_path / "Task_B") == GOOD
+
+
+def damaged(path):
+    data = bytearray(path.read_bytes())
+    data[80] ^= 255
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda p: p, "no such file"),
+        (lambda p: p.write_text("text") and p, "not a whole zip archive"),
+        (lambda p: p.write_bytes(make_zip(p, GOOD).read_bytes()[:-30]) and p, "not a whole zip archive"),
+        (lambda p: damaged(make_zip(p, GOOD, size=1000)), "not a whole zip archive"),
+        (lambda p: make_zip(p, ["x.txt"]), "neither Task_B/train nor train/ is in it"),
+        (lambda p: make_zip(p, GOOD[:2]), "has only `train` in it"),
+    ],
+)
+def test_unpack_says_what_is_wrong_with_an_archive(tmp_path, make, reason):
+    path = make(tmp_path / "a.zip")
+    with pytest.raises(FacecomError, match=f"a.zip: .*{reason}"):
+        archive.unpack(path, tmp_path / "Task_B", "B")
+    assert not (tmp_path / "Task_B").exists()
+
+
+def run_data(task, here, *flags):
+    args = datasets.data_arguments(task, here).parse_args(flags)
+    datasets.download_data(args, task)
+
+
+def test_download_data_draws_a_sample_once(tmp_path, capsys, monkeypatch):
+    import facecom.synthetic
+
+    draw = facecom.synthetic.write_sample
+    monkeypatch.setattr(facecom.synthetic, "write_sample", lambda folder, task: draw(folder, people=4, task=task))
+    run_data("B", tmp_path, "--sample")
+    said = capsys.readouterr().out
+    assert "not accuracy" in said and "val: 2 identities, 6 photos, 42 distorted copies\n" in said
+    before = {p: p.stat().st_mtime_ns for p in (tmp_path / "data" / "Task_B").rglob("*")}
+    run_data("B", tmp_path, "--sample")
+    assert "is there already, nothing to do" in capsys.readouterr().out
+    assert {p: p.stat().st_mtime_ns for p in (tmp_path / "data" / "Task_B").rglob("*")} == before
+    run_data("A", tmp_path, "--sample", "--output", str(tmp_path / "a"))
+    assert "train: 2 identities, 6 photos (3 male, 3 female)" in capsys.readouterr().out
+
+
+def test_download_data_without_network_names_the_ways_out(tmp_path, monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
+    with pytest.raises(FacecomError, match="no connection; .*--archive FILE, or draw people by --sample"):
+        run_data("B", tmp_path)
+
+
+def test_download_data_counts_what_is_short(tmp_path, capsys):
+    path = make_zip(tmp_path / "a.zip", GOOD)
+    run_data("B", tmp_path, "--archive", str(path))
+    assert "train: 1 identities, 1 photos, 1 distorted copies (6 short of seven a photo)" in capsys.readouterr().out
+
+
+def test_download_data_takes_the_organisers_archive(shared, tmp_path, capsys, monkeypatch):
+    """A twentieth of the real archive, in the organisers' layout."""
+    whole = tmp_path / "Comys_Hackathon5.zip"
+    with zipfile.ZipFile(shared / "data/facecom/task_b.zip") as real, zipfile.ZipFile(whole, "w") as part:
+        people = sorted({"/".join(name.split("/")[:2]) for name in real.namelist()})[::20]
+        for name in real.namelist():
+            if "/".join(name.split("/")[:2]) in people:
+                part.writestr(f"Comys_Hackathon5/Task_B/{name}", real.read(name))
+    run_data("B", tmp_path, "--archive", str(whole))
+    said = capsys.readouterr().out
+    assert "train: 40 identities" in said and "val: 11 identities" in said and "short" not in said
+
+
+def test_download_weights(server, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(datasets, "SIAMESE_WEIGHTS_URL", server.url)
+    args = datasets.weights_arguments("B", tmp_path).parse_args([])
+    datasets.download_weights(args, "B")
+    path = tmp_path / "weights" / "published_siamese_convnext.pt"
+    assert path.read_bytes() == CONTENT
+    said = capsys.readouterr().out
+    assert f"downloaded {path}" in said and "opencv_zoo" in said and "MIT" in said
+    datasets.download_weights(args, "B")
+    assert "is there already, nothing to do" in capsys.readouterr().out
+
+
+def test_sha256_is_that_of_the_standard(tmp_path):
+    (tmp_path / "abc").write_bytes(b"abc")
+    assert download.sha256(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_requirements_are_those_of_the_package():
+    tomllib = pytest.importorskip("tomllib")  # Python 3.11
+    root = Path(__file__).resolve().parent.parent
+    wanted = tomllib.loads((root / "pyproject.toml").read_text())["project"]["dependencies"]
+    for task in "AB":
+        assert (root / f"comsys-hackathon-task{task}" / "requirements.txt").read_text().split() == wanted
