@@ -18,18 +18,9 @@ _COSINE_DECIMALS = 6
 BLOCK = 2**22
 
 
-def distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def distance_matrix(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Distance of every a [N, D] to every b [M, D], unit vectors: float32 [N, M]."""
-    return _distance(a @ b.T)
-
-
-def pair_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Distance of a [N, D] and b [N, D] row by row, unit vectors: float32 [N]."""
-    return _distance(np.einsum("nd,nd->n", a, b))
-
-
-def _distance(cosine: np.ndarray) -> np.ndarray:
-    return np.sqrt(np.maximum(2 - 2 * np.round(cosine, _COSINE_DECIMALS), 0))
+    return np.sqrt(np.maximum(2 - 2 * np.round(a @ b.T, _COSINE_DECIMALS), 0))
 
 
 def readable(table: pd.DataFrame, embeddings: np.ndarray) -> tuple[pd.DataFrame, np.ndarray]:
@@ -70,7 +61,7 @@ def comparisons(
     step = max(1, BLOCK // max(1, len(gallery)))
     for start in range(0, len(probes) if len(gallery) else 0, step):
         block = probes[start : start + step]
-        scores = -distances(embeddings[block], embeddings[gallery])
+        scores = -distance_matrix(embeddings[block], embeddings[gallery])
         same = identity[block][:, None] == identity[gallery]
         yield block, gallery, scores, same, photo[block][:, None] == photo[gallery]
 

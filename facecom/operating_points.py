@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from facecom import metrics
-from facecom.comparisons import BLOCK, cross_photo_scores, distances, readable
+from facecom.comparisons import BLOCK, cross_photo_scores, distance_matrix, readable
 
 #: False accept rates that operating points are fixed at; the first is the default.
 FARS = (1e-3, 1e-4)
@@ -26,7 +26,7 @@ def fit_operating_points(
     count = len(strangers) + len(embeddings) * len(extra)
     keep = int(max(fars) * count) + 2  # only the closest strangers decide
     for start in range(0, len(extra), step := max(1, BLOCK // max(1, len(embeddings)))):
-        closer = -distances(embeddings, extra[start : start + step]).ravel()
+        closer = -distance_matrix(embeddings, extra[start : start + step]).ravel()
         strangers = np.concatenate([strangers, closer])
         if len(strangers) > keep:
             strangers = np.partition(strangers, len(strangers) - keep)[-keep:]

@@ -12,13 +12,14 @@ import pandas as pd
 
 from facecom import metrics
 from facecom.baseline import untrained_baseline as untrained_baseline
-from facecom.comparisons import comparisons, identity_keys, pair_distances, photo_keys, present_conditions, readable
+from facecom.comparisons import comparisons, identity_keys, photo_keys, present_conditions, readable
 from facecom.gender_protocol import gender as gender
 from facecom.operating_points import FARS
 from facecom.operating_points import fit_operating_points as fit_operating_points
 from facecom.pairs import published_pairs
 from facecom.photos import GENDERS
 from facecom.results import gap, rows_of
+from facecom.search import distances
 
 #: The published solution's hand-set distance.
 PUBLISHED_DISTANCE = 0.5
@@ -48,7 +49,7 @@ def published(
     pairs = published_pairs(table, seed)
     a, b, same = pairs["a"].to_numpy(int), pairs["b"].to_numpy(int), pairs["same"].to_numpy(bool)
     owner, people = identity_keys(table)[a], table["identity"].nunique()
-    distance = pair_distances(embeddings[a], embeddings[b])
+    distance = distances(embeddings[a], embeddings[b])
     thresholds = {"": operating_points[0]["threshold"]} if operating_points else {}
     thresholds["@0.5"] = PUBLISHED_DISTANCE
     counts = {}

@@ -69,7 +69,7 @@ def print_table(rows: Sequence[dict], file=None) -> None:
 def _table(rows: Sequence[dict]) -> list[list[str]]:
     conditions = list(dict.fromkeys(row["condition"] for row in rows))
     if len(conditions) == 1:
-        body = [[r["metric"], figure(r["value"]), _interval(r), f"{r['count']:,}"] for r in rows]
+        body = [[r["metric"], figure(r), interval(r), f"{r['count']:,}"] for r in rows]
         return [["", "value", "95 % interval", "count"], *body]
     # Slices and secondary operating points stay in the CSV: a line must fit a terminal.
     metrics = [m for m in dict.fromkeys(row["metric"] for row in rows) if " " not in m]
@@ -78,23 +78,23 @@ def _table(rows: Sequence[dict]) -> list[list[str]]:
     for condition in conditions:
         found = [cells.get((condition, metric)) for metric in metrics]
         counts = dict.fromkeys(f"{row['count']:,}" for row in found if row)
-        table.append([condition, *(figure(row["value"]) if row else "" for row in found), " / ".join(counts)])
-        table.append(["", *(_interval(row) if row else "" for row in found), ""])
+        table.append([condition, *(figure(row) if row else "" for row in found), " / ".join(counts)])
+        table.append(["", *(interval(row) if row else "" for row in found), ""])
     return table
 
 
-def figure(value: float) -> str:
-    """A share for people: `.973`, `1.000`, `-.012`; an undefined one is `-`."""
-    if value is None or math.isnan(value):
+def figure(row: dict, column: str = "value") -> str:
+    """A share for people: `.973`, `1.000`, `-.012`, a false accept rate `.00103`; an undefined one is `-`."""
+    value = row[column]
+    if math.isnan(value):
         return "-"
-    text = f"{value:.3f}"
-    return text.replace("0.", ".", 1) if abs(value) < 1 and text not in ("1.000", "-1.000") else text
+    text = f"{value:.{5 if row['metric'].startswith('far') else 3}f}"
+    return text.replace("0.", ".", 1) if text.lstrip("-").startswith("0.") else text
 
 
-def _interval(row: dict) -> str:
-    if math.isnan(row["low"]):
-        return ""
-    return f"{figure(row['low'])}-{figure(row['high'])}"
+def interval(row: dict) -> str:
+    """`.961-.982`, empty where there is none."""
+    return "" if math.isnan(row["low"]) else f"{figure(row, 'low')}-{figure(row, 'high')}"
 
 
 def _grid(table: list[list[str]]) -> list[str]:

@@ -175,7 +175,7 @@ def test_operating_points_keep_their_promise(random_people, monkeypatch):
     extra = rng.normal(size=(400, 16)).astype(np.float32)
     extra /= np.linalg.norm(extra, axis=1, keepdims=True)
     genuine, impostor = comparisons.cross_photo_scores(table, embeddings, "all")
-    pooled = np.concatenate([impostor, -comparisons.distances(embeddings, extra).ravel()])
+    pooled = np.concatenate([impostor, -comparisons.distance_matrix(embeddings, extra).ravel()])
     monkeypatch.setattr("facecom.operating_points.BLOCK", 1000)  # several blocks of extra photos
     for point in protocols.fit_operating_points(table, embeddings, extra, (1e-2, 1e-3)):
         tar, threshold = metrics.tar_at_far(genuine, pooled, point["far"])
@@ -286,7 +286,7 @@ def test_untrained_baseline_knows_the_photo():
     darker = [(picture * 0.4).astype(np.uint8) for picture in pictures]
     a, b = protocols.untrained_baseline(pictures), protocols.untrained_baseline(darker)
     np.testing.assert_allclose(np.linalg.norm(a, axis=1), 1, rtol=1e-5)
-    np.testing.assert_array_equal(comparisons.distances(a, b).argmin(1), np.arange(6))
+    np.testing.assert_array_equal(comparisons.distance_matrix(a, b).argmin(1), np.arange(6))
     assert np.isfinite(protocols.untrained_baseline([np.zeros((10, 10, 3), np.uint8)])).all()
 
 

@@ -46,10 +46,18 @@ def test_gap_is_men_less_women():
 
 
 @pytest.mark.parametrize(
-    "value, text", [(1.0, "1.000"), (0.99996, "1.000"), (-0.0123, "-.012"), (0, ".000"), (math.nan, "-")]
+    "value, text",
+    [(0.9734, ".973"), (1.0, "1.000"), (0.99996, "1.000"), (-0.0123, "-.012"), (-1.0, "-1.000"), (0, ".000")],
 )
 def test_figures_for_people(value, text):
-    assert results.figure(value) == text
+    assert results.figure(row(value=value)) == text
+
+
+def test_undefined_and_small_figures_for_people():
+    assert results.figure(row(value=math.nan)) == "-"
+    assert results.figure(row(metric="far", value=0.001032)) == ".00103"
+    assert results.interval(row()) == ""
+    assert results.interval(row(low=0.96, high=1.0)) == ".960-1.000"
 
 
 def test_table_has_a_line_a_condition_and_a_column_a_metric():

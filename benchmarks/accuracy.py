@@ -1,0 +1,213 @@
+"""Several embedders side by side on the same protocols: a row a figure, in results/accuracy.csv.
+
+python benchmarks/accuracy.py --data_dir data/Task_B --weights shipped --baseline
+python benchmarks/accuracy.py --data_dir data/Task_B --onnx mobilefacenet.onnx --align yunet fixed --detector_model FILE
+python benchmarks/accuracy.py --data_dir data/Task_B --weights shipped --slices --gender_labels gender.csv
+python benchmarks/accuracy.py --data_dir data/Task_B --gender_weights shipped --gender_labels gender.csv
+
+Judged on `val/`; where an embedder brings no operating point, it is fixed on the held-back tenth of `train/`. Rows of
+the same embedder and alignment replace the earlier ones.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from facecom import cli, photos, predict, protocols, results  # noqa: E402
+from facecom.conditions import CONDITIONS, SIMULATED, distort  # noqa: E402
+from facecom.errors import FacecomError  # noqa: E402
+from facecom.faces import ALIGNMENTS, CROP_SIZE  # noqa: E402
+from facecom.published import IMAGENET_MEAN, IMAGENET_STD  # noqa: E402
+
+KEY = ("embedder", "align")
+
+#: Longest sides in pixels of the clean photos in the slice by resolution.
+RESOLUTIONS = (160, 112, 80, 56, 40, 28)
+
+SEVERITIES = (1, 2, 3, 4, 5)
+
+#: From paths or RGB uint8 arrays to embeddings float32 [N, D], unit length, NaN where unreadable.
+Embed = Callable[[Sequence], np.ndarray]
+
+
+def embedders(args: argparse.Namespace) -> Iterator[tuple[str, str, Embed, list[dict]]]:
+    """(name, alignment, function, stored operating points) of everything that the flags name."""
+    from facecom import ensemble, runner
+
+    device = cli.pick_device(args.device)
+    amp = cli.pick_amp(args.amp, device)
+    for path in args.weights:
+        for align in args.align or [None]:
+            member = runner.load(None if path == "shipped" else path, "siamese", device, amp)
+            made = ensemble.Ensemble([member], align, args.detector_model, device, amp)
+            name = args.name or ("facecom" if path == "shipped" else Path(path).stem)
+            yield name, made.crops[0][0], embedding_of(made, args), made.operating_points()
+    for path in args.onnx:
+        for align in args.align or ["fixed"]:
+            made = ensemble.Ensemble([foreign(path, args.mean, args.std)], align, args.detector_model, device, amp)
+            yield args.name or Path(path).stem, align, embedding_of(made, args), []
+    if args.baseline:
+        yield "untrained gradients", "off", gradients, []
+
+
+def embedding_of(made, args) -> Embed:
+    options = {"batch_size": args.batch_size, "workers": args.workers, "progress": None if args.quiet else "photos"}
+    return lambda photos: predict.collect(photos, made, **options)[0].outputs
+
+
+def gradients(paths_or_arrays: Sequence) -> np.ndarray:
+    read = (p if isinstance(p, np.ndarray) else photos.read_photo(p) for p in paths_or_arrays)
+    return np.concatenate([protocols.untrained_baseline([photo]) for photo in read])
+
+
+def foreign(path: str, mean: Sequence[float], std: Sequence[float]):
+    """Any ONNX face embedder: input float32 [B, 3, 112, 112] RGB, normalised with mean and std of values in 0 to 1."""
+    import onnxruntime
+
+    from facecom.runner import Runner
+
+    if not Path(path).is_file():
+        raise FacecomError(f"{path}: no such ONNX file: check the path")
+    session = onnxruntime.InferenceSession(path, providers=onnxruntime.get_available_providers())
+    entry = session.get_inputs()[0]
+    size = entry.shape[2] if isinstance(entry.shape[2], int) else CROP_SIZE
+    fixed_batch = entry.shape[0] if isinstance(entry.shape[0], int) else None
+    gain, offset = 1 / (255 * np.float32(std)), -np.float32(mean) / np.float32(std)
+
+    def forward(crops):
+        x = np.ascontiguousarray((crops * gain + offset).transpose(0, 3, 1, 2), np.float32)
+        steps = [x[i : i + 1] for i in range(len(x))] if fixed_batch == 1 else [x]
+        found = np.concatenate([session.run(None, {entry.name: step})[0] for step in steps])
+        found /= np.linalg.norm(found, axis=1, keepdims=True)
+        return found, np.full(len(found), np.nan, np.float32)
+
+    return Runner("siamese", Path(path), forward, {"size": size, "align": "fixed"})
+
+
+def labelled(table: pd.DataFrame, split: str, labels: str | None) -> pd.DataFrame:
+    """The table with `gender` and `second_opinion` of `split,file,gender,second_opinion`, where there are labels."""
+    if labels is None:
+        return table
+    known = pd.read_csv(labels)
+    known = known[known["split"] == split].assign(photo=lambda t: t["file"].map(lambda file: Path(file).stem))
+    return table.merge(known[["photo", "gender", "second_opinion"]], on="photo", how="left", validate="m:1")
+
+
+def operating_points(embed: Embed, train: Path, seed: int) -> list[dict]:
+    """Fixed on the identities of train that every script holds back."""
+    _, held = photos.hold_back(photos.task_b_table(train), seed=seed)
+    return protocols.fit_operating_points(held, embed(held["path"].tolist()))
+
+
+def slices(table: pd.DataFrame, embeddings: np.ndarray, embed: Embed, options: dict) -> list[dict]:
+    """Cross-photo and identification by simulated severity (`noisy@1` to `noisy@5`) and resolution (`clean@56px`)."""
+    clean = table["condition"] == "clean"
+    gallery, pictures = table[clean], [photos.read_photo(path) for path in table["path"][clean]]
+    changes = {f"{c}@{s}": lambda p, i, c=c, s=s: distort(p, c, s, seed=i) for c in SIMULATED for s in SEVERITIES}
+    changes |= {f"clean@{side}px": lambda p, i, side=side: shrunk(p, side) for side in RESOLUTIONS}
+    rows = []
+    for condition, change in changes.items():
+        probes = embed([change(picture, i) for i, picture in enumerate(pictures)])
+        both = pd.concat([gallery, gallery.assign(condition=condition)], ignore_index=True)
+        found = np.concatenate([embeddings[clean], probes])
+        for protocol in (protocols.cross_photo, protocols.identification):
+            rows += [row for row in protocol(both, found, **options) if row["condition"] == condition]
+    return rows
+
+
+def shrunk(photo: np.ndarray, side: int) -> np.ndarray:
+    import cv2
+
+    scale = min(1, side / max(photo.shape[:2]))
+    return cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+
+
+def genders(args: argparse.Namespace, val: Path) -> Iterator[tuple[str, str, list[dict]]]:
+    """(name, alignment, rows) of the gender networks that the flags name, on Task B's photos."""
+    from facecom import ensemble, gender
+
+    device = cli.pick_device(args.device)
+    table = labelled(photos.task_b_table(val), "val", args.gender_labels)
+    if "gender" not in table:
+        raise FacecomError("--gender_weights needs --gender_labels: Task B's folders do not say it")
+    for path in args.gender_weights:
+        for align in args.align or [None]:
+            made = ensemble.load(
+                [None if path == "shipped" else path],
+                "gender",
+                align=align,
+                detector_model=args.detector_model,
+                device=device,
+                amp=cli.pick_amp(args.amp, device),
+            )
+            p_female = embedding_of(made, args)(table["path"].tolist())
+            rows = protocols.gender(table, p_female, gender.threshold_of(made), seed=args.seed)
+            name = args.name or ("facecom" if path == "shipped" else Path(path).stem)
+            yield name, made.crops[0][0], rows
+
+
+def merge(path: str, name: str, align: str, rows: list[dict]) -> None:
+    """Write the rows of one embedder over its earlier ones of the same protocols."""
+    rows = [{"embedder": name, "align": align} | row for row in rows]
+    new = {(row["protocol"], "@" in row["condition"]) for row in rows}
+    kept = []
+    for row in results.read_rows(path) if Path(path).is_file() else ():
+        mine = (row["embedder"], row["align"]) == (name, align)
+        if not (mine and (row["protocol"], "@" in row["condition"]) in new):
+            kept.append(row)
+    order = {c: i for i, c in enumerate((*CONDITIONS, "all"))}
+    rows = sorted(kept + rows, key=lambda r: (r["embedder"], r["align"], r["protocol"], order.get(r["condition"], 99)))
+    results.write_rows(path, rows)
+
+
+def main(args: argparse.Namespace) -> None:
+    train, val = photos.split_folders(args.data_dir, "B")
+    val = val or train
+    options = {"resamples": args.resamples, "seed": args.seed}
+    table = labelled(photos.task_b_table(val), "val", args.gender_labels)
+    for name, align, embed, points in embedders(args):
+        print(f"\n=== {name}, align {align}")
+        embeddings = embed(table["path"].tolist())
+        points = points or operating_points(embed, train, args.seed)
+        rows = protocols.all_task_b(table, embeddings, points, **options)
+        results.print_table(rows)
+        if args.slices:
+            rows += slices(table, embeddings, embed, options)
+        merge(args.output, name, align, rows)
+    for name, align, rows in genders(args, val) if args.gender_weights else ():
+        print(f"\n=== {name}, align {align}")
+        results.print_table(rows)
+        merge(args.output, name, align, rows)
+
+
+def get_args_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, parents=[cli.shared_arguments()],
+        conflict_handler="resolve",
+    )  # fmt: skip
+    group = parser.add_argument_group("what is compared")
+    group.add_argument("--weights", nargs="+", default=[], help="checkpoints, published weights, or `shipped`")
+    group.add_argument("--onnx", nargs="+", default=[], help="any ONNX face embedders (see --mean, --std)")
+    group.add_argument("--mean", nargs=3, type=float, default=IMAGENET_MEAN, help="of their input, values in 0 to 1")
+    group.add_argument("--std", nargs=3, type=float, default=IMAGENET_STD)
+    group.add_argument("--baseline", action="store_true", help="the untrained gradients too")
+    group.add_argument("--gender_weights", nargs="+", default=[], help="checkpoints of Task A, or `shipped`")
+    group.add_argument("--align", nargs="+", choices=ALIGNMENTS, help="ways to find the face, each in turn")
+    group.add_argument("--name", help="what to call it in the results (default: the file's name)")
+    group = parser.add_argument_group("on what")
+    group.add_argument("--data_dir", required=True, help="Task B: the folder with train/ and val/")
+    group.add_argument("--gender_labels", help="CSV split,file,gender,second_opinion: adds figures by gender")
+    group.add_argument("--slices", action="store_true", help="by simulated severity and by resolution too")
+    group.add_argument("--resamples", type=int, default=1000, help="of the bootstrap over identities")
+    group.add_argument("--batch_size", type=int, default=64)
+    group.add_argument("--output", default="results/accuracy.csv")
+    return parser
+
+
+if __name__ == "__main__":
+    cli.run(main, get_args_parser())
