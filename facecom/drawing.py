@@ -43,10 +43,10 @@ def ellipse(x, y, half_width, half_height, tilt: float = 0, count: int = 32) -> 
     return np.stack([x + u * cosine - v * sine, y + u * sine + v * cosine], 1)
 
 
-def on_face(points, lift: float = 0) -> np.ndarray:
-    """[K, 2] points of the face -> [K, 3] on its surface, `lift` above it."""
+def on_face(points, lift: float = 0, half_width: float = HEAD[0]) -> np.ndarray:
+    """[K, 2] points of the face -> [K, 3] on its surface, `lift` above it; half_width: where it meets z = 0."""
     points = np.asarray(points, np.float64)
-    inside = 1 - (points[:, 0] / HEAD[0]) ** 2 - (points[:, 1] / HEAD[1]) ** 2
+    inside = 1 - (points[:, 0] / half_width) ** 2 - (points[:, 1] / HEAD[1]) ** 2
     return np.column_stack([points, HEAD[2] * np.sqrt(np.maximum(inside, 0)) + lift])
 
 
@@ -105,7 +105,7 @@ class Canvas:
 
     def _paint(self, colour, cover, points, draw, margin: int = 1) -> None:
         corners = self._points(points)
-        ink = (*(float(np.clip(c, 0, 255)) for c in colour), 255.0)
+        ink = (*(min(max(float(c), 0), 255) for c in colour), 255.0)
         if cover >= 1:
             draw(self.sheet, corners, ink)
             return
@@ -118,9 +118,15 @@ class Canvas:
             cv2.addWeighted(painted, cover, part, 1 - cover, 0, dst=part)
 
     def settle(self, light: np.ndarray | float = 1) -> None:
-        """Lay the sheet, lit by `light` (float32, broadcasts to [S, S, 1]), onto the pixels and take a fresh one."""
-        sheet = self.sheet.astype(np.float32)
-        self.pixels = self.pixels * (1 - sheet[..., 3:] / 255) + sheet[..., :3] * light
+        """Lay the sheet, lit by `light` (float32 [S, S] or a number), onto the pixels and take a fresh one."""
+        colours = cv2.cvtColor(self.sheet, cv2.COLOR_RGBA2RGB)
+        if np.ndim(light):
+            lit = cv2.multiply(colours, cv2.merge([light] * 3), dtype=cv2.CV_32F)
+        else:
+            lit = colours * np.float32(light)
+        through = cv2.merge([255 - self.sheet[..., 3]] * 3)
+        self.pixels = cv2.multiply(self.pixels, through, scale=1 / 255, dtype=cv2.CV_32F)
+        self.pixels += lit
         self.sheet[:] = 0
 
     def finish(self) -> np.ndarray:
@@ -130,7 +136,7 @@ class Canvas:
 
 
 def shading(side: int, centre, half_axes, roll: float, direction, ambient: float) -> np.ndarray:
-    """Lambert's light on an ellipsoid: float32 [side, side, 1], about 1 where the light falls straight.
+    """Lambert's light on an ellipsoid: float32 [side, side], about 1 where the light falls straight.
 
     centre, half_axes: in pixels of a 224 px photo; direction: towards the light (x, y, z); ambient: 0 to 1.
     """
@@ -145,4 +151,4 @@ def shading(side: int, centre, half_axes, roll: float, direction, ambient: float
     normal = np.stack([across, down, np.sqrt(1 - np.minimum(across**2 + down**2, 0.99))], -1)
     direction = np.asarray(direction, np.float32) / np.linalg.norm(direction)
     light = ambient + (1 - ambient) * np.maximum(normal @ direction, 0)
-    return cv2.resize(light.astype(np.float32), (side, side), interpolation=cv2.INTER_LINEAR)[..., None]
+    return cv2.resize(light.astype(np.float32), (side, side), interpolation=cv2.INTER_LINEAR)

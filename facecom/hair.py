@@ -19,7 +19,7 @@ def behind(canvas: Canvas, person, place) -> None:
     if person.hair_kind in ("long", "wavy", "fringe", "bob"):
         end = {"bob": 40, "fringe": 78}.get(person.hair_kind, 92) + 4 * volume
         side = width + 5 + volume
-        half = [[0, -66 - volume], [side * 0.75, -62 - volume], [side + 2, -24], [side + 3, 18],
+        half = [[0, -68 - volume], [side * 0.55, -66 - volume], [side * 0.95, -50], [side + 3, -18], [side + 3, 18],
                 [side + (2 if person.hair_kind == "bob" else 7), end * 0.75], [side * 0.9, end], [0, end]]  # fmt: skip
         canvas.fill(place(flat(smooth(mirror(half)), -22)), colour)
         if person.hair_kind == "wavy":
@@ -45,10 +45,10 @@ def _cap(person, hairline, volume: float, sides: float) -> np.ndarray:
     hairline: [K, 2] points from the right temple to the left one; sides: y down to which the hair reaches.
     """
     width = person.width
-    half = [[0, -64 - volume], [0.66 * width, -62 - volume], [width + 1 + 0.5 * volume, -36 - 0.4 * volume],
-            [width + 2 + 0.4 * volume, -12], [width + 1, sides]]  # fmt: skip
+    half = [[0, -67 - volume], [0.5 * width, -65 - volume], [0.92 * width + 0.3 * volume, -52 - 0.7 * volume],
+            [width + 2 + 0.5 * volume, -26], [width + 2 + 0.3 * volume, -10], [width + 1, sides]]  # fmt: skip
     outer = smooth(np.vstack([(np.array(half) * [-1, 1])[::-1], half[1:]]), closed=False)
-    return np.vstack([flat(outer, -2), on_face(smooth(hairline, closed=False), 1)])
+    return np.vstack([flat(outer, -2), on_face(smooth(hairline, closed=False), 1, width)])
 
 
 def front(canvas: Canvas, person, place) -> None:
@@ -58,14 +58,15 @@ def front(canvas: Canvas, person, place) -> None:
     temple = width * 0.93
     if kind == "bald":
         for edge in (-1, 1):
-            patch = np.array([[width + 1, -30], [width + 2, -10], [width * 0.97, 2], [width * 0.88, -14], [width * 0.9, -30]])
-            canvas.fill(place(flat(smooth(patch * [edge, 1]), 0)), colour, 0.85)
+            patch = [[width + 1, -30], [width + 2, -10], [width * 0.97, 2], [width * 0.88, -14], [width * 0.9, -30]]
+            canvas.fill(place(flat(smooth(np.array(patch) * [edge, 1]))), colour, 0.85)
         return
     sides = {"crop": -10, "short": -2, "quiff": -6, "side": 0, "curly": -6, "bun": -8, "afro": 0}.get(kind, 10)
     part = person.parting
     lines = {
         "crop": [[0.7 * width, line + 2], [0, line - 1], [-0.7 * width, line + 2]],
-        "short": [[0.72 * width, line + 3], [0.3 * width, line + 5], [-0.3 * width, line + 5], [-0.72 * width, line + 3]],
+        "short": [[0.72 * width, line + 3], [0.3 * width, line + 5], [-0.3 * width, line + 5],
+                  [-0.72 * width, line + 3]],
         "quiff": [[0.66 * width, line - 2], [0, line - 7], [-0.66 * width, line - 2]],
         "side": [[0.8 * width * part, line + 10], [0.2 * width * part, line - 1], [-0.45 * width * part, line - 7],
                  [-0.75 * width * part, line]],
@@ -78,7 +79,8 @@ def front(canvas: Canvas, person, place) -> None:
     if middle[0][0] < 0:
         middle = middle[::-1]
     side_line = 4 if kind in ("long", "wavy", "bob", "fringe") else 0
-    hairline = [[width * 0.98, sides], [temple - side_line, -20], *middle, [-temple + side_line, -20], [-width * 0.98, sides]]
+    right = [[width * 0.98, sides], [temple - side_line, -20]]
+    hairline = [*right, *middle, *((np.array(right) * [-1, 1])[::-1])]
     high = {"crop": 0.3, "quiff": 1.6, "curly": 1.2, "afro": 1.5}.get(kind, 1) * volume
     cap = _cap(person, hairline, high, sides)
     canvas.fill(place(cap), colour, 0.88 if kind == "crop" else 1)
@@ -87,14 +89,15 @@ def front(canvas: Canvas, person, place) -> None:
             curl = ellipse((width + 1) * np.cos(angle), -22 + (42 + high) * np.sin(angle), 9, 9)
             canvas.fill(place(flat(curl, -1)), colour)
         for x in np.linspace(-0.7, 0.7, 8):
-            canvas.fill(place(on_face(ellipse(x * width, line - 3 + 6 * x * x, 7, 6), 3)), darker(colour, 1.06))
+            canvas.fill(place(on_face(ellipse(x * width, line - 3 + 6 * x * x, 7, 6), 3)), colour)
     if kind in ("long", "wavy", "bob"):
         end = {"bob": 34}.get(kind, 62)
         for edge in (-1, 1):
-            lock = smooth([[edge * width * 0.95, -34], [edge * (width + 5 + volume), -10], [edge * (width + 7), end],
-                           [edge * (width - 1), end + 8], [edge * (width - 4), 14], [edge * width * 0.84, -16]])  # fmt: skip
-            canvas.fill(place(flat(lock, 6)), colour)
-    strands(canvas, person, place, high)
+            lock = [[width * 0.95, -34], [width + 5 + volume, -10], [width + 7, end], [width - 1, end + 8],
+                    [width - 4, 14], [width * 0.84, -16]]  # fmt: skip
+            canvas.fill(place(flat(smooth(np.array(lock) * [edge, 1]), 6)), colour)
+    if kind not in ("crop", "curly", "afro"):
+        strands(canvas, person, place, high)
 
 
 def strands(canvas: Canvas, person, place, volume: float) -> None:
@@ -103,7 +106,7 @@ def strands(canvas: Canvas, person, place, volume: float) -> None:
     for x, shade in person.strands:
         top = -60 - volume + 9 * abs(x)
         path = smooth([[x * width * 0.35 + 6 * person.parting, top], [x * width * 0.8, top + 8],
-                       [x * width * 0.97, person.hairline + 6 * abs(x)]], closed=False)  # fmt: skip
+                       [x * width * 0.92, person.hairline - 11 + 14 * x * x]], closed=False)  # fmt: skip
         canvas.line(place(flat(path, 8)), darker(person.hair, shade), 1.2, 0.35)
 
 
@@ -112,19 +115,20 @@ def beard(canvas: Canvas, person, place) -> None:
     kind, colour, y = person.beard, person.beard_colour, person.mouth_y
     if kind in ("full", "stubble"):
         cover = 0.95 if kind == "full" else 0.28
-        edge = outline(person, grow=1.5 if kind == "full" else 0)[3:]
-        right = np.vstack([[[person.width * 0.95, -8]], edge[1:]])
-        inner = [[0, y - 11], [9, y - 10], [20, y - 2], [person.width * 0.72, -2 + y * 0.3], [person.width * 0.9, -10]]
-        half = np.vstack([right[::-1], [[person.width * 0.9, -12]], inner[::-1]])
-        canvas.fill(place(on_face(smooth(np.vstack([half, (half * [-1, 1])[::-1]]), rounds=2))), colour, cover)
+        edge = outline(person, grow=1.5 if kind == "full" else -0.5)[3:]
+        cheek = [[person.width * 0.9, -12], [person.width * 0.9, -10], [person.width * 0.72, -2 + y * 0.3], [20, y - 2],
+                 [9, y - 10], [0, y - 11]]  # fmt: skip
+        half = np.vstack([flat(edge[::-1]), on_face(cheek, 0, person.width)])
+        canvas.fill(place(smooth(mirror(half), rounds=2)), colour, cover)
         skin = ellipse(0, y + 1, person.mouth_width + 1, 7)
         canvas.fill(place(on_face(skin)), darker(person.skin, 0.9), 0.55)
     if kind == "goatee":
-        chin = smooth([[-11, y + 11], [0, y + 9], [11, y + 11], [10, person.chin - 1], [0, person.chin + 3], [-10, person.chin - 1]])
+        chin = smooth(mirror([[0, y + 9], [11, y + 11], [10, person.chin - 1], [0, person.chin + 3]]))
         canvas.fill(place(on_face(chin)), colour, 0.92)
     if kind in ("moustache", "goatee"):
-        tash = smooth(mirror([[0, y - 10], [7, y - 11], [person.mouth_width, y - 3], [person.mouth_width - 1, y], [0, y - 5]]))
-        canvas.fill(place(on_face(tash, 1)), colour, 0.95)
+        end = person.mouth_width
+        tash = mirror([[0, y - 10], [7, y - 11], [end, y - 3], [end - 1, y], [0, y - 5]])
+        canvas.fill(place(on_face(smooth(tash), 1)), colour, 0.95)
 
 
 def glasses(canvas: Canvas, person, place) -> None:
@@ -140,8 +144,9 @@ def glasses(canvas: Canvas, person, place) -> None:
                         y + (half - reach) * np.sign(np.sin(angle)) * np.abs(np.sin(angle)) ** power], 1)  # fmt: skip
         canvas.fill(place(on_face(rim, 5)), (225, 235, 245), 0.13)
         canvas.line(place(on_face(rim, 5)), person.frame, person.frame_width, closed=True)
-        arm = np.vstack([on_face([[side * (person.eye_apart + half), y - 2]], 5), [[side * (person.width + 1), y - 4, -4]]])
+        hinge = on_face([[side * (person.eye_apart + half), y - 2]], 5)
+        arm = np.vstack([hinge, [[side * (person.width + 1), y - 4, -4]]])
         canvas.line(place(arm), person.frame, person.frame_width)
-    bridge = smooth([[-person.eye_apart + half, person.eye_y], [0, person.eye_y - 2.5], [person.eye_apart - half, person.eye_y]],
-                    closed=False)  # fmt: skip
+    gap = person.eye_apart - half
+    bridge = smooth([[-gap, person.eye_y], [0, person.eye_y - 2.5], [gap, person.eye_y]], closed=False)
     canvas.line(place(on_face(bridge, 7)), person.frame, person.frame_width)

@@ -19,7 +19,7 @@ def outline(person, grow: float = 0) -> np.ndarray:
     """Half of the face's outline, top to chin: [K, 2] corners for `smooth`."""
     width, chin = person.width + grow, person.chin + grow
     return np.array([
-        [0, -62 - grow], [0.62 * width, -60 - grow], [width, -36], [1.02 * width, -8],
+        [0, -65 - grow], [0.5 * width, -64 - grow], [0.93 * width, -50 - grow], [1.02 * width, -14],
         [width * (0.55 + 0.45 * person.jaw), 0.42 * chin], [width * person.jaw * 0.82, 0.78 * chin],
         [width * person.chin_width, 1.03 * chin], [0, 1.05 * chin],
     ])  # fmt: skip
@@ -75,8 +75,9 @@ def cheeks(canvas: Canvas, person, photo, place) -> None:
         for radius in (13, 10, 7):
             spot = ellipse(side * person.width * 0.56, 11, radius, radius * 0.8)
             canvas.fill(place(on_face(spot)), person.blush, 0.10)
-        fold = smooth([[side * (person.nose_width + 3), 6], [side * 17, 14], [side * 20, 24 + photo.smile]], closed=False)
-        canvas.line(place(on_face(fold)), darker(person.skin, 0.72), 1, person.age * 0.7 + 0.06 * photo.smile)
+        fold = [[side * (person.nose_width + 3), 6], [side * 17, 14], [side * 20, 24 + photo.smile]]
+        depth = person.age * 0.7 + 0.06 * max(photo.smile, 0)
+        canvas.line(place(on_face(smooth(fold, closed=False))), darker(person.skin, 0.72), 1, depth)
         bag = smooth([[side * 11, -11], [side * 18, -8], [side * 26, -12]], closed=False)
         canvas.line(place(on_face(bag)), darker(person.skin, 0.72), 1, person.age * 0.6)
     for row in range(3):
@@ -168,7 +169,8 @@ def mouth(canvas: Canvas, person, photo, place) -> np.ndarray:
     upper, lower = person.lip_upper, person.lip_lower
     seam = [[half * 0.5, y + 0.15 * lift - 0.35 * gap], [0, y + 0.3 * lift - 0.45 * gap]]
     under = [[half * 0.5, y + 0.35 * lift + 0.75 * gap], [0, y + 0.5 * lift + gap]]
-    top = [[half * 0.45, seam[0][1] - upper * 0.95], [half * 0.16, seam[1][1] - upper * 1.15], [0, seam[1][1] - upper * 0.85]]
+    bow = seam[1][1] - upper
+    top = [[half * 0.45, seam[0][1] - upper * 0.95], [half * 0.16, bow - upper * 0.15], [0, bow + upper * 0.15]]
     below = [[half * 0.5, under[0][1] + lower * 0.85], [0, under[1][1] + lower]]
 
     def closed(first, second):

@@ -7,12 +7,21 @@ from facecom.drawing import FRAME, Canvas, ellipse, smooth
 
 SCENES = ("wall", "landscape", "cat")
 
+FURS = ((222, 150, 82), (120, 112, 108), (186, 158, 120), (72, 60, 54), (206, 198, 190))
+
+
+def muted(rng: np.random.Generator, most: float) -> np.ndarray:
+    """A random colour, RGB float64 [3], 0 to 255; most: how strong it may be, 0 (grey) to 1."""
+    pure = rng.uniform(0, 1, 3)
+    grey, strength = rng.uniform(0.15, 0.9), rng.uniform(0, most)
+    return 255 * np.clip(grey + strength * (pure - pure.mean()), 0, 1)
+
 
 def background(rng: np.random.Generator) -> np.ndarray:
     """What is behind a person, out of focus: RGB uint8 [56, 56, 3]."""
     side = 56
-    first, second = rng.uniform(30, 235, (2, 3))
-    second = 0.5 * first + 0.5 * second
+    first = muted(rng, 0.45)
+    second = 0.5 * first + 0.5 * muted(rng, 0.45)
     ramp = np.linspace(0, 1, side)[:, None, None]
     picture = first * (1 - ramp) + second * ramp + np.zeros((side, side, 3))
     kind = rng.integers(4)
@@ -21,13 +30,13 @@ def background(rng: np.random.Generator) -> np.ndarray:
         picture += waves[None, :, None]
     elif kind == 2:  # lights
         for _ in range(14):
-            spot = tuple(int(c) for c in rng.uniform(60, 255, 3))
+            spot = tuple(int(c) for c in 0.5 * first + 0.5 * muted(rng, 0.8) + 25)
             cv2.circle(picture, tuple(int(c) for c in rng.integers(0, side, 2)), int(rng.integers(2, 7)), spot, -1)
     elif kind == 3:  # windows, posters, furniture
         for _ in range(5):
             low = rng.integers(-10, side, 2)
             high = low + rng.integers(8, 36, 2)
-            shade = tuple(int(c) for c in rng.uniform(20, 240, 3))
+            shade = tuple(int(c) for c in 0.4 * first + 0.6 * muted(rng, 0.5))
             cv2.rectangle(picture, tuple(int(c) for c in low), tuple(int(c) for c in high), shade, -1)
     return np.clip(cv2.GaussianBlur(picture, (0, 0), 1.6), 0, 255).astype(np.uint8)
 
@@ -40,7 +49,7 @@ def draw_scene(kind: str, seed: int = 0, size: int = FRAME) -> np.ndarray:
     if kind not in SCENES:
         raise ValueError(f"unknown scene {kind!r}: one of {', '.join(SCENES)}")
     rng = np.random.default_rng([seed, SCENES.index(kind)])
-    base = np.full((56, 56, 3), rng.uniform(90, 220, 3)).astype(np.uint8)
+    base = np.full((56, 56, 3), rng.uniform(150, 215)).astype(np.uint8)  # mortar
     canvas = Canvas(size, background(rng) if kind == "cat" else base)
     {"wall": _wall, "landscape": _landscape, "cat": _cat}[kind](canvas, rng)
     canvas.settle()
@@ -54,8 +63,8 @@ def _wall(canvas: Canvas, rng) -> None:
     for row in range(int(FRAME / height) + 1):
         for column in range(-1, int(FRAME / width) + 1):
             x, y = (column + 0.5 * (row % 2)) * width, row * height
-            stone = np.array([[x + 1, y + 1], [x + width - 1, y + 1], [x + width - 1, y + height - 1], [x + 1, y + height - 1]])
-            canvas.fill(stone, brick * rng.uniform(0.8, 1.15))
+            right, bottom = x + width - 1.6, y + height - 1.6
+            canvas.fill([[x, y], [right, y], [right, bottom], [x, bottom]], brick * rng.uniform(0.8, 1.15))
 
 
 def _landscape(canvas: Canvas, rng) -> None:
@@ -76,7 +85,7 @@ def _landscape(canvas: Canvas, rng) -> None:
 
 
 def _cat(canvas: Canvas, rng) -> None:
-    fur = rng.uniform([70, 55, 40], [230, 170, 120])
+    fur = np.array(FURS[rng.integers(len(FURS))]) * rng.uniform(0.9, 1.05)
     dark, x, y = fur * 0.6, 112 + rng.uniform(-8, 8), 118 + rng.uniform(-8, 8)
     canvas.fill(ellipse(x, y + 100, 62, 70), fur * 0.9)
     for side in (-1, 1):
@@ -91,7 +100,9 @@ def _cat(canvas: Canvas, rng) -> None:
         canvas.fill(ellipse(x + side * 25, y - 6, 3, 10), (10, 10, 10))
         canvas.fill(ellipse(x + side * 25 - 4, y - 10, 2, 2), (255, 255, 255))
         for whisker in (-6, 0, 6):
-            canvas.line([[x + side * 16, y + 18 + whisker / 2], [x + side * 70, y + 14 + 2 * whisker]], (245, 245, 245), 0.8)
+            hair = [[x + side * 16, y + 18 + whisker / 2], [x + side * 70, y + 14 + 2 * whisker]]
+            canvas.line(hair, (245, 245, 245), 0.8)
         canvas.fill(ellipse(x + side * 9, y + 22, 12, 10), fur * 0.4 + 255 * 0.6)
-        canvas.line(smooth([[x, y + 16], [x + side * 2, y + 26], [x + side * 14, y + 27]], closed=False), dark * 0.5, 1.4)
+        lip = smooth([[x, y + 16], [x + side * 2, y + 26], [x + side * 14, y + 27]], closed=False)
+        canvas.line(lip, dark * 0.5, 1.4)
     canvas.fill(smooth([[x - 8, y + 9], [x + 8, y + 9], [x, y + 18]]), (220, 130, 130))

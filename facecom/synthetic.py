@@ -16,7 +16,7 @@ from facecom.distortions import distort
 from facecom.drawing import FRAME, Canvas, pose, shading
 from facecom.files import whole_folder
 from facecom.photos import DISTORTED
-from facecom.scenes import SCENES, background, draw_scene
+from facecom.scenes import SCENES, background, draw_scene, muted
 
 __all__ = ["SCENES", "draw_person", "draw_scene", "person_gender", "write_sample"]
 
@@ -44,7 +44,7 @@ def _person(identity_seed: int) -> SimpleNamespace:
     eyes = EYES[rng.integers(len(EYES) if skin_tone < 3 else 2)]
     age = float(np.clip(rng.uniform(-0.3, 0.9), 0, 0.9))
     kind = hair.KINDS[gender][rng.integers(len(hair.KINDS[gender]))]
-    beards = ("", "", "", "full", "stubble", "goatee", "moustache")
+    beards = ("", "", "", "full", "full", "stubble", "goatee", "moustache")
     makeup = not male and rng.random() < 0.6
     lips = (196, 62, 78) if makeup else portrait.darker(skin, 0.72) * [1.1, 0.86, 0.88]
     return SimpleNamespace(
@@ -63,8 +63,9 @@ def _person(identity_seed: int) -> SimpleNamespace:
         parting=float(rng.choice([-1, 1])), earrings=not male and rng.random() < 0.5,
         beard=beards[rng.integers(len(beards))] if male else "", beard_colour=portrait.darker(shade, 0.85),
         glasses=("", "", "", "round", "square")[rng.integers(5)], frame=portrait.darker(HAIRS[rng.integers(7)], 0.8),
-        frame_width=rng.uniform(1.2, 2.6), strands=list(zip(rng.uniform(-1, 1, 16), rng.choice([0.75, 1.25], 16))),
-        freckles=rng.uniform([-26, -6], [26, 14], (int(rng.choice([0, 0, 0, 1, 2, 30])), 2)),
+        frame_width=rng.uniform(1.2, 2.6),
+        strands=np.column_stack([rng.uniform(-1, 1, 16), rng.choice([0.75, 1.25], 16)]),
+        freckles=rng.uniform([-26, -6], [26, 14], (int(rng.choice([0, 0, 0, 0, 0, 1, 1, 2, 24])), 2)),
     )  # fmt: skip
 
 
@@ -73,14 +74,14 @@ def _photo(identity_seed: int, photo_seed: int) -> SimpleNamespace:
     rng = np.random.default_rng([identity_seed, photo_seed, 2])
     open_mouth = rng.random() < 0.35
     return SimpleNamespace(
-        yaw=float(np.clip(rng.normal(0, 10), -22, 22)), pitch=float(np.clip(rng.normal(0, 6), -13, 13)),
+        yaw=float(np.clip(rng.normal(0, 9), -18, 18)), pitch=float(np.clip(rng.normal(0, 6), -13, 13)),
         roll=float(np.clip(rng.normal(0, 5), -13, 13)), scale=rng.uniform(0.93, 1.07),
-        centre=np.array(CENTRE) + rng.normal(0, 2.5, 2), light=np.array([rng.uniform(-1, 1), rng.uniform(-0.9, 0.3), 1.0]),
-        ambient=rng.uniform(0.45, 0.75), gain=rng.uniform(0.86, 1.16), tint=rng.normal(1, 0.035, 3),
+        centre=np.array(CENTRE) + rng.normal(0, 2.5, 2), light=(rng.uniform(-1, 1), rng.uniform(-0.9, 0.3), 1.0),
+        ambient=rng.uniform(0.55, 0.85), gain=rng.uniform(0.86, 1.16), tint=rng.normal(1, 0.035, 3),
         smile=float(np.clip(rng.normal(1.6, 2.0), -1.2, 5)), mouth_open=rng.uniform(1.5, 8) if open_mouth else 0.0,
         open_eyes=rng.uniform(0.75, 1.15), gaze=rng.normal(0, [1.1, 0.4]), brow_raise=rng.normal(0.3, 1.0),
-        frown=rng.normal(0, 0.8), cloth=rng.uniform(20, 225, 3), accent=rng.uniform(30, 200, 3),
-        outfit=str(rng.choice(["suit", "shirt", "plain"])), background=background(rng), grain=rng.uniform(1, 4),
+        frown=rng.normal(0, 0.8), cloth=muted(rng, 0.45), accent=muted(rng, 0.8),
+        outfit=str(rng.choice(["suit", "shirt", "plain"])), background=background(rng), grain=rng.uniform(0.5, 2.5),
         softness=rng.uniform(0, 0.7), noise_seed=int(rng.integers(2**31)),
     )  # fmt: skip
 
