@@ -25,17 +25,34 @@ def main(args: argparse.Namespace) -> int:
 
 
 def test(args: argparse.Namespace) -> int:
-    from facecom import gender, photos, submission
+    from facecom import gender, photos, scoring, submission
 
     table = photos.task_a_table(args.img_dir)  # a wrong folder is said before the network is loaded
-    copies = testing.labelled_copies(table, args.conditions_from) if args.conditions_from else None
+    copies = scoring.labelled_copies(table, args.conditions_from) if args.conditions_from else None
     network, options = testing.set_up(args, "gender", HERE, args.normalize)
     threshold = gender.threshold_of(network)
     print(f"female from a probability of {threshold:.3f} on")
     written = submission.write_genders(table, network, threshold, args.output, **options)
     if table.gender.all():
-        testing.show_genders(args, network, threshold, table, written.values, copies, options)
+        score(args, table, written.values, copies, network, threshold, options)
     return testing.finish(args, written)
+
+
+def score(args, table, values, copies, network, threshold, options) -> None:
+    import numpy as np
+    import pandas as pd
+
+    from facecom import gender, predict, protocols, scoring
+
+    if copies is not None:
+        answers, _ = predict.collect(copies.path.to_list(), network, **options)
+        verdict = gender.verdicts(answers, network, threshold)
+        table = pd.concat([table, copies], ignore_index=True)
+        values = np.concatenate([values, np.stack([answers.outputs, verdict], 1)])
+    p_female, verdict = values.T
+    rows = protocols.gender(table, p_female, threshold, unsure=np.isnan(verdict), seed=args.seed)
+    scoring.show(rows, args.report)
+    print(f"\n{scoring.confusion(table.gender, verdict)}\n")
 
 
 def get_args_parser() -> argparse.ArgumentParser:

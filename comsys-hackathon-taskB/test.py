@@ -18,30 +18,30 @@ from facecom import cli, testing  # noqa: E402
 
 
 def on_identities(args, siamese, threshold, options):
-    from facecom import photos, protocols, submission
+    from facecom import photos, protocols, scoring, submission
 
     table = photos.task_b_table(args.img_dir)
     written = submission.write_identities(table, siamese, threshold, args.output, **options)
     points = siamese.operating_points(args.far)
     unsure = ~siamese.can_tell(written.values.confidence, written.values.quality)
     rows = protocols.all_task_b(table, written.values.outputs, points, args.seed, unsure=unsure)
-    testing.show(rows, args.report)
+    scoring.show(rows, args.report)
     if args.baseline:
         print("\nThe untrained baseline (gradients of the photo at 64 px) on the same protocols:")
-        features = testing.baseline_features(table.path, options["progress"])
-        testing.show(protocols.all_task_b(table, features, (), args.seed), args.report, "baseline.csv")
+        features = scoring.baseline_features(table.path, options["progress"])
+        scoring.show(protocols.all_task_b(table, features, (), args.seed), args.report, "baseline.csv")
     return written
 
 
 def on_pairs(args, siamese, threshold, options):
-    from facecom import submission
+    from facecom import scoring, submission
 
     pairs = submission.read_pairs(args.pairs)
     written = submission.write_pairs(
         pairs, args.img_dir or args.pairs.parent, siamese, threshold, args.output, **options
     )
     if "same" in pairs:
-        testing.show(testing.pair_rows(pairs.same.to_numpy(), *written.values.T), args.report)
+        scoring.show(scoring.pair_rows(pairs.same.to_numpy(), *written.values.T), args.report)
     return written
 
 
@@ -50,14 +50,14 @@ def on_gallery(args, siamese, threshold, options):
 
     people = photos.task_b_table(args.gallery)
     people = people[people.condition == "clean"].reset_index(drop=True)
-    table = testing.any_photos(args.img_dir)
+    table = photos.any_table(args.img_dir)
     return submission.write_identified(table, people, siamese, threshold, args.output, **options)
 
 
 def on_flat(args, siamese, threshold, options):
-    from facecom import submission
+    from facecom import photos, submission
 
-    table = testing.any_photos(args.img_dir)
+    table = photos.any_table(args.img_dir)
     return submission.write_all_pairs(table, siamese, threshold, args.output, args.nearest, **options)
 
 

@@ -117,12 +117,14 @@ def load(
     detector_model: str | Path | None = None,
     device: torch.device | str = "cpu",
     amp: torch.dtype | None = None,
+    normalize: bool = False,
 ) -> Ensemble:
     """The ensemble of these weight files (None or an empty list: the shipped one).
 
-    amp: `cli.pick_amp`'s half precision, None for float32. Raises FacecomError for a file that cannot be used.
+    amp: `cli.pick_amp`'s half precision, None for float32; normalize: see `runner.load`. Raises FacecomError for a file
+    that cannot be used.
     """
-    members = [runner.load(path, task, device, amp) for path in weights or [None]]
+    members = [runner.load(path, task, device, amp, normalize) for path in weights or [None]]
     return Ensemble(members, align, detector_model, device, amp)
 
 

@@ -51,7 +51,7 @@ class GenderPredictor:
         return pd.DataFrame(
             {
                 "filename": [name_of(photo, position) for position, photo in enumerate(photos)],
-                "gender": words(answers, self.ensemble, self.threshold),
+                "gender": words(verdicts(answers, self.ensemble, self.threshold)),
                 "p_female": answers.outputs,
                 "face_confidence": answers.confidence,
             }
@@ -64,8 +64,12 @@ def threshold_of(gender: ensemble.Ensemble) -> float:
     return points[0]["threshold"] if points else DEFAULT_THRESHOLD
 
 
-def words(answers: ensemble.Answers, gender: ensemble.Ensemble, threshold: float) -> np.ndarray:
-    """`male`, `female`, or empty where the network cannot tell: object [N]."""
-    called = np.where(answers.outputs >= threshold, "female", "male").astype(object)
+def verdicts(answers: ensemble.Answers, gender: ensemble.Ensemble, threshold: float) -> np.ndarray:
+    """1 for female, 0 for male, NaN for cannot tell or an unreadable photo: float [N]."""
     told = ~np.isnan(answers.outputs) & gender.can_tell(answers.confidence, answers.quality)
-    return np.where(told, called, "")
+    return np.where(told, answers.outputs >= threshold, np.nan)
+
+
+def words(found: np.ndarray) -> np.ndarray:
+    """`female`, `male` or empty for the verdicts 1, 0 and NaN: object [N]."""
+    return np.select([found == 1, found == 0], ["female", "male"], "").astype(object)

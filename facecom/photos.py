@@ -130,6 +130,11 @@ def layout(folder: str | Path) -> str:
     return "flat"
 
 
+def any_table(folder: str | Path) -> pd.DataFrame:
+    """The photos of a folder in any layout, distorted copies too: at least [path, file, photo, condition]."""
+    return {"genders": task_a_table, "identities": task_b_table, "flat": flat_table}[layout(folder)](folder)
+
+
 def split_folders(data_dir: str | Path, task: str) -> tuple[Path, Path | None]:
     """The folders `train` and `val` of a data set; val is None where there is none.
 

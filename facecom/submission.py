@@ -17,7 +17,7 @@ import pandas as pd
 from facecom.ensemble import Answers, Ensemble
 from facecom.errors import FacecomError
 from facecom.files import write_whole
-from facecom.gender import words
+from facecom.gender import verdicts, words
 from facecom.predict import collect, stream
 from facecom.search import distances, nearest
 
@@ -41,19 +41,18 @@ class Written:
     values: Answers | np.ndarray | None = None
 
 
-def write_genders(
-    table: pd.DataFrame, gender: Ensemble, threshold: float, output: str | os.PathLike, **options
-) -> Written:
-    """A row a photo of `table` (`path`, `file`). values: probability of female, float32 [N], NaN for the unreadable."""
-    files, written = table.file.to_numpy(), Written(values=np.full(len(table), np.nan, np.float32))
+def write_genders(table: pd.DataFrame, gender: Ensemble, threshold: float, output, **options) -> Written:
+    """A row a photo of `table` (`path`, `file`). values: float32 [N, 2], probability of female (NaN for the unreadable)
+    and verdict (1 female, 0 male, NaN for cannot tell)."""
+    files, written = table.file.to_numpy(), Written(values=np.full((len(table), 2), np.nan, np.float32))
     with _csv(output, GENDER_COLUMNS, written) as write:
         for batch in stream(table.path.to_list(), gender, **options):
             _note(written, files, batch.skipped)
             if batch.answers is None:
                 continue
-            written.values[batch.rows] = batch.answers.outputs
-            called = words(batch.answers, gender, threshold)
-            columns = zip(batch.rows, called, batch.answers.outputs, batch.answers.confidence, strict=True)
+            found = verdicts(batch.answers, gender, threshold)
+            written.values[batch.rows] = np.stack([batch.answers.outputs, found], 1)
+            columns = zip(batch.rows, words(found), batch.answers.outputs, batch.answers.confidence, strict=True)
             for row, word, p_female, confidence in columns:
                 write((files[row], word, number(p_female), number(confidence)))
     return written

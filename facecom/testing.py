@@ -3,16 +3,13 @@
 import argparse
 import contextlib
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from facecom.errors import FacecomError
 
 if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
-
     from facecom.submission import Written
 
 #: Where training and download leave a task's weights, in the folder `weights` beside the script.
@@ -86,59 +83,6 @@ def default_weights(task: str, here: Path, sample: bool) -> Path | None:
     """What training or download left in `weights/` beside the script; None for the shipped ones."""
     trained = here / "weights" / TRAINED[task]
     return trained if trained.is_file() and not sample else None
-
-
-def any_photos(folder: Path) -> "pd.DataFrame":
-    """The photos of a folder in any layout, distorted copies too: at least `path` and `file`. Raises FacecomError."""
-    from facecom import photos
-
-    tables = {"identities": photos.task_b_table, "genders": photos.task_a_table, "flat": photos.flat_table}
-    return tables[photos.layout(folder)](folder)
-
-
-def pair_rows(same: "np.ndarray", distance: "np.ndarray", verdict: "np.ndarray") -> list[dict]:
-    """Result rows of labelled pairs, protocol `pairs`. same: 1, 0 [N]; distance: NaN for an unreadable photo [N];
-    verdict: 1, 0, NaN for cannot tell [N]."""
-    import numpy as np
-
-    from facecom import metrics
-    from facecom.results import rows_of
-
-    known = ~np.isnan(distance)
-    same, score = same[known].astype(bool), -distance[known]
-    figures = metrics.classification(same, verdict[known])
-    figures |= {"auc": metrics.auc(score[same], score[~same]), "eer": metrics.eer(score[same], score[~same])}
-    count = dict.fromkeys(figures, len(same))
-    return rows_of("pairs", "all", {name: (value, np.nan, np.nan) for name, value in figures.items()}, count)
-
-
-def baseline_features(paths: Sequence[str], progress: str | None) -> "np.ndarray":
-    """The untrained baseline's features, float32 [N, D], unit length; NaN for an unreadable photo."""
-    import numpy as np
-    from tqdm import tqdm
-
-    from facecom.baseline import untrained_baseline
-    from facecom.photos import read_photo
-
-    features = None
-    for row, path in enumerate(tqdm(paths, desc=progress, unit="photo", disable=None if progress else True)):
-        try:
-            found = untrained_baseline([read_photo(path)])[0]
-        except FacecomError:  # said already when the network read it
-            continue
-        if features is None:
-            features = np.full((len(paths), len(found)), np.nan, np.float32)
-        features[row] = found
-    return features
-
-
-def show(rows: list[dict], report: Path | None, name: str = "metrics.csv") -> None:
-    """Print result rows as a table, and write them to the report's folder."""
-    from facecom import results
-
-    results.print_table(rows)
-    if report:
-        results.write_rows(report / name, rows)
 
 
 def finish(args: argparse.Namespace, written: "Written") -> int:
