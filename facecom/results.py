@@ -54,7 +54,7 @@ def read_rows(path: str | Path) -> list[dict]:
 
 
 def print_table(rows: Sequence[dict], file=None) -> None:
-    """The rows as one table a protocol: a line a condition, a column a metric, the interval below as `low-high`.
+    """The rows as one table a protocol: a line a condition, a column a metric, the interval below it.
 
     A protocol with a single condition is printed with a line a metric instead.
     """
@@ -93,8 +93,8 @@ def figure(row: dict, column: str = "value") -> str:
 
 
 def interval(row: dict) -> str:
-    """`.961-.982`, empty where there is none."""
-    return "" if math.isnan(row["low"]) else f"{figure(row, 'low')}-{figure(row, 'high')}"
+    """`.961 to .982`, empty where there is none."""
+    return "" if math.isnan(row["low"]) else f"{figure(row, 'low')} to {figure(row, 'high')}"
 
 
 def _grid(table: list[list[str]]) -> list[str]:

@@ -57,7 +57,7 @@ def test_undefined_and_small_figures_for_people():
     assert results.figure(row(value=math.nan)) == "-"
     assert results.figure(row(metric="far", value=0.001032)) == ".00103"
     assert results.interval(row()) == ""
-    assert results.interval(row(low=0.96, high=1.0)) == ".960-1.000"
+    assert results.interval(row(low=0.96, high=1.0)) == ".960 to 1.000"
 
 
 def test_table_has_a_line_a_condition_and_a_column_a_metric():
@@ -75,10 +75,10 @@ def test_table_has_a_line_a_condition_and_a_column_a_metric():
         ["identification"],
         ["rank1", "rank5", "count"],
         ["clean", ".500", "1.000", "10", "/", "12"],
-        [".250-.750"],
+        [".250", "to", ".750"],
         ["sunny", "-", "0"],
         [],
         ["published"],
         ["value", "95", "%", "interval", "count"],
-        ["accuracy", ".500", ".400-.600", "5,860"],
+        ["accuracy", ".500", ".400", "to", ".600", "5,860"],
     ]

@@ -1,0 +1,242 @@
+"""The results tables of README.md and MODEL_CARD.md, generated from the committed CSV files between markers.
+
+python benchmarks/tables.py            # write them
+python benchmarks/tables.py --check    # fail when one is out of date (CI)
+
+A table stands between `<!-- table: NAME -->` and `<!-- /table -->`. NAME is one of the functions under TABLES, or
+`csv FILE`: the whole of a small CSV file, its path relative to the repository.
+"""
+
+import argparse
+import csv
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+from facecom import cli, results  # noqa: E402
+from facecom.conditions import CONDITIONS, SIMULATED  # noqa: E402
+from facecom.errors import FacecomError  # noqa: E402
+from facecom.files import write_whole  # noqa: E402
+
+FILES = ("README.md", "MODEL_CARD.md")
+OURS = "facecom"
+MARKED = re.compile(r"(<!-- table: (.+?) -->\n).*?(<!-- /table -->)", re.DOTALL)
+
+Rows = dict[tuple[str, str, str, str, str], dict]
+
+
+def side_by_side(rows: Rows) -> str:
+    """TAR@FAR=1e-3 / rank-1 without the own photo, a column an embedder."""
+    found = embedders(rows)
+    head = ["condition", *(f"{name}, align {align}" for name, align in found)]
+    lines = []
+    for condition in CONDITIONS:
+        cells = [
+            f"{cell(rows, e, 'cross-photo', condition, 'tar@far=1e-3')} / "
+            f"{cell(rows, e, 'identification', condition, 'rank1')}"
+            for e in found
+        ]
+        lines.append([condition, *cells])
+    return markdown(head, lines)
+
+
+def one_photo_twice(rows: Rows) -> str:
+    """The published protocol beside the honest ones, a line an embedder, over all conditions."""
+    head = ["embedder", "published accuracy", "rank-1, own photo in the gallery", "rank-1, own photo left out",
+            "cross-photo TAR@FAR=1e-3"]  # fmt: skip
+    figures = (
+        ("published", "accuracy"),
+        ("identification-own-photo", "rank1"),
+        ("identification", "rank1"),
+        ("cross-photo", "tar@far=1e-3"),
+    )
+    return markdown(
+        head,
+        [[f"{e[0]}, align {e[1]}", *(cell(rows, e, p, "all", m) for p, m in figures)] for e in embedders(rows)],
+    )
+
+
+def verification(rows: Rows) -> str:
+    """Our weights on Task B, per condition, with intervals."""
+    figures = (
+        ("cross-photo", "tar@far=1e-3"),
+        ("cross-photo", "tar@far=1e-4"),
+        ("cross-photo", "eer"),
+        ("identification", "rank1"),
+        ("identification", "rank5"),
+        ("identification-own-photo", "rank1"),
+        ("threshold-transfer", "far"),
+        ("threshold-transfer", "tar"),
+    )
+    head = ["condition", "TAR@FAR=1e-3", "TAR@FAR=1e-4", "EER", "rank-1", "rank-5", "rank-1, own photo in",
+            "FAR at the stored threshold", "TAR there", "genuine pairs, probes"]  # fmt: skip
+    return per_condition(rows, head, figures, ("cross-photo", "auc"), ("identification", "rank1"))
+
+
+def gender(rows: Rows) -> str:
+    """Our weights on Task A, per condition, with intervals."""
+    names = ("balanced_accuracy", "accuracy", "always_male", "macro_f1", "auc", "ece", "accuracy male",
+             "accuracy female", "accuracy second_opinion")  # fmt: skip
+    head = ["condition", "balanced accuracy", "accuracy", "always `male`", "macro F1", "AUC", "calibration error",
+            "men right", "women right", "accuracy, second labels", "photos"]  # fmt: skip
+    return per_condition(rows, head, [("gender", name) for name in names], ("gender", "accuracy"))
+
+
+def gender_side_by_side(rows: Rows) -> str:
+    """Balanced accuracy per condition, a column a gender network."""
+    found = embedders(rows, "gender")
+    head = ["condition", *(f"{name}, align {align}" for name, align in found)]
+    conditions = (*CONDITIONS, "all")
+    lines = [[c, *(cell(rows, e, "gender", c, "balanced_accuracy", True) for e in found)] for c in conditions]
+    return markdown(head, lines)
+
+
+def gaps(rows: Rows) -> str:
+    """Men less women, per condition, with intervals."""
+    figures = (
+        ("cross-photo", "tar@far=1e-3 gap"),
+        ("identification", "rank1 gap"),
+        ("gender", "accuracy gap"),
+    )
+    head = ["condition", "TAR@FAR=1e-3", "rank-1", "gender accuracy"]
+    return per_condition(rows, head, figures)
+
+
+def severities(rows: Rows) -> str:
+    """TAR@FAR=1e-3 / rank-1 of our weights by simulated condition and severity."""
+    levels = ("1", "2", "3", "4", "5")
+    return sliced(rows, ["simulated", *levels], [(c, [f"{c}@{level}" for level in levels]) for c in SIMULATED])
+
+
+def resolutions(rows: Rows) -> str:
+    """TAR@FAR=1e-3 / rank-1 of our weights on clean photos made smaller."""
+    found = {int(c[6:-2]) for *_, c, _ in rows if c.startswith("clean@")}
+    sides = [f"clean@{side}px" for side in sorted(found, reverse=True)]
+    return sliced(rows, ["longest side", *(side[6:] for side in sides)], [("clean", sides)])
+
+
+TABLES = {
+    function.__name__.replace("_", "-"): function
+    for function in (
+        side_by_side, one_photo_twice, verification, gender, gender_side_by_side, gaps, severities, resolutions
+    )
+}  # fmt: skip
+
+
+def per_condition(rows: Rows, head: Sequence[str], figures: Sequence[tuple[str, str]], *counted) -> str:
+    """Figures of our weights with intervals, and last the counts of the `counted` figures."""
+    lines = []
+    for condition in (*CONDITIONS, "all"):
+        line = [condition]
+        line += [cell(rows, ours(rows, protocol), protocol, condition, metric, True) for protocol, metric in figures]
+        counts = [rows.get((*ours(rows, protocol), protocol, condition, metric)) for protocol, metric in counted]
+        if counted:
+            line.append(", ".join(f"{row['count']:,}" for row in counts if row))
+        lines.append(line)
+    return markdown(head, lines)
+
+
+def sliced(rows: Rows, head: Sequence[str], lines: Sequence[tuple[str, list[str]]]) -> str:
+    embedder = ours(rows, "cross-photo")
+    return markdown(
+        head,
+        [
+            [
+                name,
+                *(
+                    f"{cell(rows, embedder, 'cross-photo', c, 'tar@far=1e-3')} / "
+                    f"{cell(rows, embedder, 'identification', c, 'rank1')}"
+                    for c in conditions
+                ),
+            ]
+            for name, conditions in lines
+        ],
+    )
+
+
+def embedders(rows: Rows, protocol: str = "cross-photo") -> list[tuple[str, str]]:
+    """(embedder, alignment) with rows of the protocol, ours first."""
+    found = dict.fromkeys((embedder, align) for embedder, align, p, *_ in rows if p == protocol)
+    return sorted(found, key=lambda e: (e[0] != OURS, e))
+
+
+def ours(rows: Rows, protocol: str) -> tuple[str, str]:
+    found = [e for e in embedders(rows, protocol) if e[0] == OURS]
+    return next((e for e in found if e[1] == "finder"), found[0] if found else (OURS, ""))
+
+
+def cell(rows: Rows, embedder: tuple[str, str], protocol: str, condition: str, metric: str, interval=False) -> str:
+    row = rows.get((*embedder, protocol, condition, metric))
+    if row is None:
+        return "-"
+    text = results.figure(row)
+    return f"{text} ({results.interval(row)})" if interval and results.interval(row) else text
+
+
+def markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    rule = ["---"] * len(head)
+    return "".join(f"| {' | '.join(line)} |\n" for line in (head, rule, *lines))
+
+
+def whole_csv(path: Path) -> str:
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            head, *lines = csv.reader(file)
+    except (OSError, ValueError) as error:
+        raise FacecomError(f"{path}: no CSV file for the table `csv`: correct the marker") from error
+    return markdown(head, lines)
+
+
+def generated(text: str, root: Path, name: str) -> str:
+    """The text with every table between markers made anew. Raises FacecomError for an unknown table."""
+    rows = {
+        (row["embedder"], row["align"], row["protocol"], row["condition"], row["metric"]): row
+        for row in results.read_rows(root / "results" / "accuracy.csv")
+    }
+
+    def table(match: re.Match) -> str:
+        kind = match[2].strip()
+        if kind.startswith("csv "):
+            return match[1] + whole_csv(root / kind[4:]) + match[3]
+        if kind not in TABLES:
+            raise FacecomError(f"{name}: no table {kind!r}: one of {', '.join(TABLES)}, or `csv FILE`")
+        return match[1] + TABLES[kind](rows) + match[3]
+
+    return MARKED.sub(table, text)
+
+
+def main(args: argparse.Namespace) -> int:
+    stale = []
+    for name in FILES:
+        path = args.root / name
+        if not path.is_file():
+            continue
+        text = path.read_text(encoding="utf-8")
+        new = generated(text, args.root, name)
+        if new == text:
+            continue
+        stale.append(name)
+        if not args.check:
+            with write_whole(path) as file:
+                file.write(new)
+    if not stale:
+        print("the tables are up to date")
+    elif args.check:
+        raise FacecomError(f"tables out of date in {', '.join(stale)}: run python benchmarks/tables.py")
+    else:
+        print(f"wrote the tables of {', '.join(stale)}")
+    return 0
+
+
+def get_args_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="change nothing, fail when something would change")
+    parser.add_argument("--root", type=Path, default=ROOT, help=argparse.SUPPRESS)
+    return parser
+
+
+if __name__ == "__main__":
+    cli.run(main, get_args_parser())
