@@ -174,6 +174,12 @@ def _shipped_finder(device: str) -> "LandmarkNet":
     return checkpoint.load(None, "landmarks").model.to(device, memory_format=torch.channels_last)
 
 
+def landmark_errors(landmarks: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Mean distance of five landmarks, as a share of the distance between the eyes: [N, 5, 2] twice -> [N]."""
+    eyes = np.linalg.norm(truth[:, 1] - truth[:, 0], axis=1)
+    return np.linalg.norm(landmarks - truth, axis=2).mean(1) / eyes
+
+
 def detect(image: np.ndarray, detector: cv2.FaceDetectorYN) -> tuple[np.ndarray | None, float, int]:
     """`--align yunet`: what OpenCV's detector sees in a photo.
 

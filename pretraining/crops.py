@@ -20,7 +20,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from facecom.faces import align
+from facecom.faces import align, detect, open_detector
 
 PHOTO_TYPES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
 
@@ -50,23 +50,9 @@ def crops_of_folder(folder: Path, detector):
             if photo is None:
                 continue
             photo = photo[:, :, ::-1]
-            landmarks = yunet_landmarks(photo, detector)
+            landmarks, _, _ = detect(photo, detector)
             if landmarks is not None:
                 yield align(photo, landmarks), (person.name, person.name, "", folder.name, f"{person.name}/{file.name}")
-
-
-def yunet_landmarks(photo: np.ndarray, detector) -> np.ndarray | None:
-    """Five landmarks of the largest central face of an RGB uint8 photo, or None. A border helps tight crops."""
-    border = max(photo.shape[:2]) // 4
-    framed = cv2.copyMakeBorder(photo, border, border, border, border, cv2.BORDER_CONSTANT)
-    detector.setInputSize((framed.shape[1], framed.shape[0]))
-    faces = detector.detect(np.ascontiguousarray(framed[:, :, ::-1]))[1]
-    if faces is None:
-        return None
-    centre = np.array([framed.shape[1], framed.shape[0]]) / 2
-    off_centre = np.linalg.norm(faces[:, :2] + faces[:, 2:4] / 2 - centre, axis=1) / max(photo.shape[:2])
-    best = np.argmax(faces[:, 2] * faces[:, 3] * np.exp(-((off_centre / 0.25) ** 2)))
-    return faces[best, 4:14].reshape(5, 2) - border
 
 
 def teacher_embeddings(crops: np.ndarray, teacher: str) -> np.ndarray:
@@ -103,7 +89,7 @@ def main(args):
             crops.append(crop)
             rows.append(row)
     if args.data_dir:
-        detector = cv2.FaceDetectorYN.create(args.detector_model, "", (224, 224), 0.6)
+        detector = open_detector(args.detector_model)
         for folder in args.data_dir:
             for crop, row in tqdm(crops_of_folder(Path(folder), detector), desc=folder, mininterval=10):
                 crops.append(crop)

@@ -14,9 +14,8 @@ import pandas as pd
 from PIL import Image
 
 from facecom.conditions import DISTORTIONS, condition_of, distort
-from facecom.faces import LOOSE_TEMPLATE, align, letterbox, similarity
+from facecom.faces import LOOSE_TEMPLATE, align, detect, letterbox, open_detector, similarity
 from facecom.synthetic import draw_person, draw_scene
-from pretraining.crops import yunet_landmarks
 
 #: Side in pixels of the photos that are made up here (FACECOM's), and of the network's input.
 PHOTO, LOOK = 224, 112
@@ -46,14 +45,14 @@ class Photo(NamedTuple):
 
 def facecom_photos(folder: Path, detector_model: str) -> dict[str, list[Photo]]:
     """The photos of a folder of identity folders, by identity; landmarks by YuNet on the clean photo."""
-    detector = cv2.FaceDetectorYN.create(detector_model, "", (PHOTO, PHOTO), 0.6)
+    detector = open_detector(detector_model)
     found = {}
     for person in sorted(p for p in folder.iterdir() if p.is_dir()):
         photos = []
         copies = {path.stem: path for path in (person / "distortion").glob("*.jpg")}
         for file in sorted(person.glob("*.jpg")):
             image = _read(file)
-            landmarks = yunet_landmarks(image, detector)
+            landmarks, _, _ = detect(image, detector)
             if landmarks is not None:
                 own = [copies.get(f"{condition_of(file)[0]}_{condition}") for condition in DISTORTIONS]
                 photos.append(Photo(image, landmarks, [_read(path) for path in own if path]))
@@ -119,7 +118,7 @@ class Looks:
                 photo = worsen(rng, photo, eyes / FACECOM_EYES if rng.random() < 0.5 else 1.0)
             aim = _near(rng, landmarks)
         photo, landmarks, aim = _cut(rng, photo, landmarks, aim)
-        return (*two_looks(rng, photo, landmarks, aim), name != "none")
+        return (*two_looks(photo, landmarks, aim), name != "none")
 
 
 def frame(rng, image: np.ndarray, landmarks: np.ndarray, gentle: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -189,7 +188,7 @@ def without_face(rng, photo: Photo, scenes: list[np.ndarray]) -> np.ndarray:
     return np.clip(cv2.resize(noise, (PHOTO, PHOTO), interpolation=cv2.INTER_CUBIC), 0, 255).astype(np.uint8)
 
 
-def two_looks(rng, photo: np.ndarray, landmarks: np.ndarray, aim: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def two_looks(photo: np.ndarray, landmarks: np.ndarray, aim: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(pictures uint8 [2, 112, 112, 3], landmarks float32 [2, 5, 2]): the whole photo, and the part that `aim`, the
     landmarks of a first look, leads to."""
     whole, scale, offset = letterbox(photo, LOOK)

@@ -17,11 +17,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch.nn import functional as F
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from facecom import checkpoint
 from facecom.conditions import CONDITIONS, DISTORTIONS
-from facecom.faces import find
+from facecom.faces import find, landmark_errors
 from facecom.models import LandmarkNet
 from pretraining.framings import Looks, drawn_photos, drawn_scenes, facecom_photos, head_photos
 
@@ -41,6 +41,11 @@ def landmark_loss(
     distance = (landmarks - target).norm(dim=2) / eyes[:, None]
     scale = log_error.exp()
     return ((distance / scale + 2 * log_error) * scale.detach() ** beta).mean(), distance.mean().detach()
+
+
+def running_mean(decay: float):
+    """Exponential running mean for `AveragedModel`, quicker at first, so that it soon forgets the random start."""
+    return lambda mean, value, count: mean + (value - mean) * max(1 - decay, 10 / (10 + int(count)))
 
 
 def train_one_epoch(model, averaged, loader, optimizer, scheduler, amp: torch.dtype | None) -> dict[str, float]:
@@ -78,12 +83,6 @@ def evaluate(model, photos, amp: torch.dtype | None) -> dict[str, float]:
         errors = landmark_errors(landmarks, truth)
         figures[condition], figures[f"{condition}_failed"] = errors.mean(), (errors > 0.1).mean()
     return figures
-
-
-def landmark_errors(landmarks: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Mean distance of five landmarks, as a share of the distance between the eyes: [N, 5, 2] twice -> [N]."""
-    eyes = np.linalg.norm(truth[:, 1] - truth[:, 0], axis=1)
-    return np.linalg.norm(landmarks - truth, axis=2).mean(1) / eyes
 
 
 def load_photos(args) -> tuple[dict, list, list]:
@@ -124,7 +123,7 @@ def main(args):
         "backbone_arguments": json.loads(args.backbone_arguments),
     }
     model = LandmarkNet(**config).to(memory_format=torch.channels_last)
-    averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(args.average), use_buffers=True)
+    averaged = AveragedModel(model, avg_fn=running_mean(args.average), use_buffers=True)
     optimizer, schedule = optimizer_of(model, args, args.epochs * args.epoch_steps)
     parts = {"model": model, "averaged": averaged, "optimizer": optimizer, "schedule": schedule}
     epoch, seconds = 0, 0.0
