@@ -12,6 +12,8 @@ The published solution's weights are bare state dicts; `facecom.published` says 
 import io
 import pickle
 import platform
+import re
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -138,13 +140,18 @@ def load(path: str | Path | None, task: str | None = None) -> Loaded:
 def read(path: str | Path) -> dict[str, Any]:
     """What a weight file holds, as it lies: a checkpoint's dict or a bare state dict. Raises FacecomError."""
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # remarks on foreign pickles: an error follows anyway
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise FacecomError(f"{path}: no such weight file: check the path") from None
     except IsADirectoryError:
         raise FacecomError(f"{path}: that is a folder: give the weight file in it") from None
     except Exception as error:  # damaged bytes make an unpickler raise anything at all
-        if isinstance(error, pickle.UnpicklingError) and "unsupported " in str(error).lower():
+        # 149 begins the pickles of protocol 4 and later, which torch.save does not write; of other bytes that are no
+        # opcodes (a text file) nothing can be said.
+        code = re.search("unsupported (?!operand)|operand 149", str(error), re.IGNORECASE)
+        if isinstance(error, pickle.UnpicklingError) and code:
             raise FacecomError(
                 f"{path}: holds more than weights and could run code when loaded; it was not loaded: "
                 "save its plain state_dict instead"
