@@ -2,6 +2,7 @@
 
 import argparse
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import albumentations as A
@@ -13,15 +14,27 @@ from facecom import published
 from facecom.audit import audit
 from facecom.cli import pick_amp
 from facecom.errors import FacecomError
+from facecom.extra import joined, open_extra, parted
 from facecom.faces import CROP_SIZE, Aligner
 from facecom.initial import Start
 from facecom.photos import hold_back, split_folders, task_a_table, task_b_table
 from facecom.recipes import condition_sources
-from facecom.samples import Crops, load_crops
+from facecom.samples import load_crops, with_copies
 from facecom.transforms import eval_transform, train_transform
 
 #: Pixels from -1 to 1, unless a checkpoint that training starts from has others.
 MEAN, STD = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
+
+#: What the sets are called before the user.
+TITLES = {
+    "train": "training photos",
+    "held": "held-back photos",
+    "val": "val photos",
+    "strangers": "held-back strangers",
+}
+
+#: The source of the photos in --data_dir, beside those of --extra_data.
+OWN = "data_dir"
 
 
 def preprocessing_of(task: str, args: argparse.Namespace, start: Start) -> dict:
@@ -38,8 +51,7 @@ def preprocessing_of(task: str, args: argparse.Namespace, start: Start) -> dict:
 def training_transforms(task: str, args: argparse.Namespace, preprocessing: dict) -> dict[str, A.Compose]:
     """Transforms by name: `clean` and `distorted` for training photos of that kind, `eval` for all others."""
     size, mean, std = (preprocessing[name] for name in ("size", "mean", "std"))
-    # An aligned face of 112 px is about as large as in FACECOM's photos.
-    options = {"recipe": args.recipe, "task": task, "scale": None if args.align == "off" else size / CROP_SIZE}
+    options = {"recipe": args.recipe, "task": task, "scale": scale_of(args, size)}
     simulate = "simulate" in condition_sources(args.conditions)
     return {
         "clean": train_transform(size, mean, std, simulate=simulate, **options),
@@ -55,31 +67,58 @@ def kind_of(table: pd.DataFrame) -> list[str]:
 
 def open_data(
     task: str, args: argparse.Namespace, preprocessing: dict, device: torch.device
-) -> tuple[dict[str, tuple[pd.DataFrame, Crops]], dict]:
-    """Tables and crops of `train`, `held` (back) and `val`, and the data's fingerprint for the checkpoint.
+) -> tuple[dict[str, tuple[pd.DataFrame, Sequence]], dict]:
+    """({name: (table, crops)}, the data's fingerprint for the checkpoint).
 
-    task: `A` or `B`. The published recipe holds nobody back: it selects on val. `val` is missing where there is none.
-    Raises FacecomError for folders that cannot be used, and for people or files in both splits.
+    task: `A` or `B`. Sets: `train`; `held` (back), which the published recipe has none of, since it selects on val;
+    `val` where there is one; `strangers` (held-back people of `--extra_data`, task `B`). Where held-back photos have
+    no distorted copies, simulated ones join them. Raises FacecomError for folders that cannot be used, and for people
+    or files in both splits.
     """
     tables = open_tables(task, args.data_dir, args.allow_overlap)
+    sources = condition_sources(args.conditions)
     if args.recipe == "published":
         if "val" not in tables:
             raise FacecomError(f"{args.data_dir}: --recipe published selects on val/, and there is none")
     else:
         # The same people whatever --seed: those that the shipped encoder has not seen either.
         tables["train"], tables["held"] = hold_back(tables["train"], seed=0)
-    if "real" not in condition_sources(args.conditions):
-        clean = tables["train"]["condition"] == "clean"
-        tables["train"] = tables["train"][clean].reset_index(drop=True)
-    aligner = Aligner(
-        args.align, preprocessing["size"], args.detector_model, device=device, amp=pick_amp(args.amp, device)
-    )
-    sets = {}
-    for name, table in tables.items():
-        title = {"train": "training photos", "held": "held-back photos", "val": "val photos"}[name]
-        sets[name] = load_crops(table, aligner, workers=args.workers, quiet=args.quiet, name=title)
-        print(f"{title}: {counts(sets[name][0])}")
+    if "real" not in sources:
+        tables["train"] = tables["train"][tables["train"]["condition"] == "clean"].reset_index(drop=True)
+    size, amp = preprocessing["size"], pick_amp(args.amp, device)
+    aligner = Aligner(args.align, size, args.detector_model, device=device, amp=amp)
+    sets = {
+        name: load_crops(table, aligner, workers=args.workers, quiet=args.quiet, name=TITLES[name])
+        for name, table in tables.items()
+    }
+    for path in args.extra_data:
+        extra = open_extra(path, task, aligner, workers=args.workers, quiet=args.quiet)
+        add_extra(sets, task, *extra)
+    if "held" in sets and "simulate" in sources and (sets["held"][0]["condition"] == "clean").all():
+        sets["held"] = with_copies(*sets["held"], scale_of(args, size))
+    for name, (table, _) in sets.items():
+        print(f"{TITLES[name]}: {counts(table)}")
     return sets, {name: fingerprint(table) for name, (table, _) in sets.items()}
+
+
+def add_extra(sets: dict, task: str, table: pd.DataFrame, crops: Sequence) -> None:
+    """Add a source of extra photos to the sets: most to `train`, the held-back people to `held` or `strangers`."""
+    for name, (own, own_crops) in list(sets.items()):
+        if "source" not in own:
+            sets[name] = own.assign(source=OWN), own_crops
+    if "held" not in sets:
+        sets["train"] = joined([sets["train"], (table, crops)])
+        return
+    train, held = parted(table, crops)
+    sets["train"] = joined([sets["train"], train])
+    # Strangers need no photos of the other sides: one distance to each held-back person's photos is enough.
+    name = "held" if task == "A" else "strangers"
+    sets[name] = joined([sets[name], held]) if name in sets else held
+
+
+def scale_of(args: argparse.Namespace, size: int) -> float | None:
+    """Pixels of the network's input a FACECOM pixel (`conditions.distort`): an aligned 112 px crop has about one."""
+    return None if args.align == "off" else size / CROP_SIZE
 
 
 def open_tables(task: str, data_dir: Path, allow_overlap: bool) -> dict[str, pd.DataFrame]:

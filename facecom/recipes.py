@@ -9,6 +9,9 @@ from facecom.faces import DEFAULT_ALIGN
 #: Where the training photos' conditions come from: simulated on clean ones, or the data set's own distorted copies.
 CONDITION_SOURCES = ("simulate", "real")
 
+#: Task A: what is done about more men than women (`balance.py`).
+BALANCES = ("auto", "undersample", "weighted", "none")
+
 #: What `--recipe published` restores (DESIGN.md, "The published recipe"), and what is measured to be better.
 SIAMESE = {
     "facecom": {"lr": 1e-4, "weight_decay": 1e-5, "epochs": 50, "batch_size": 32, "patience": 5},
@@ -27,6 +30,25 @@ SIAMESE = {
     },
 }
 
+GENDER = {
+    "facecom": {"lr": 1e-5, "head_lr": 1e-4, "weight_decay": 1e-2, "epochs": 50, "batch_size": 32, "patience": 7},
+    "published": {
+        "lr": 1e-5,
+        "head_lr": 1e-4,
+        "weight_decay": 1e-2,
+        "epochs": 50,
+        "batch_size": 32,
+        "patience": 7,
+        "img_size": 224,
+        "align": "off",
+        "init": "imagenet",
+        "backbone": "convnext_tiny",
+        "pool": "avg",
+        "conditions": "none",
+        "balance": "undersample",
+    },
+}
+
 
 def training_arguments(task: str, data_dir: Path, best_name: str) -> argparse.ArgumentParser:
     """Parent parser with the flags that both `train.py` share. task: `siamese` or `gender`."""
@@ -39,6 +61,9 @@ def training_arguments(task: str, data_dir: Path, best_name: str) -> argparse.Ar
         "--conditions",
         default="simulate,real",
         help="bad conditions in training: simulate (on clean photos), real (the data set's own copies), both, or none",
+    )
+    group.add_argument(
+        "--extra_data", nargs="*", default=[], help="more to train on: folders laid out like train/, or parquet tables"
     )
     group.add_argument("--allow_overlap", action="store_true", help="train although people are in both splits")
     group = parser.add_argument_group("network")

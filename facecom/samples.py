@@ -9,9 +9,10 @@ import cv2
 import numpy as np
 import pandas as pd
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import ConcatDataset, DataLoader, Dataset
 from tqdm import tqdm
 
+from facecom.conditions import DISTORTIONS, distort
 from facecom.errors import FacecomError
 from facecom.faces import Aligner, align
 from facecom.photos import read_photo
@@ -95,6 +96,21 @@ def _attempt(photo):
         return open_photo(photo)
     except FacecomError as error:
         return error
+
+
+def with_copies(table: pd.DataFrame, crops: Sequence[np.ndarray], scale: float | None, seed: int = 0):
+    """Table and crops, and behind them a simulated copy of each clean crop, the seven distortions in turn.
+
+    For judging bad conditions where a data set has no distorted copies of its own. scale: see `conditions.distort`.
+    """
+    clean = np.flatnonzero(table["condition"] == "clean")
+    conditions = [DISTORTIONS[i % len(DISTORTIONS)] for i in range(len(clean))]
+    copies = [
+        distort(crops[row], condition, 3, derived_seed(seed, int(row)), scale)
+        for row, condition in zip(clean, conditions, strict=True)
+    ]
+    copied = table.iloc[clean].assign(condition=conditions)
+    return pd.concat([table, copied], ignore_index=True), ConcatDataset([crops, copies])
 
 
 class Samples(Dataset):

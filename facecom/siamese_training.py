@@ -1,34 +1,32 @@
 """Task B's side of training: pairs, contrastive loss, and what held-back people say about each epoch."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
-import albumentations as A
 import numpy as np
 import pandas as pd
 import torch
 
 from facecom import cli, metrics, protocols
 from facecom.comparisons import cross_photo_scores
-from facecom.initial import initial_model
+from facecom.initial import Start, initial_model
 from facecom.losses import contrastive_loss, distance
 from facecom.pairs import draw_pairs, published_pairs
 from facecom.preparation import kind_of, open_data, preprocessing_of, training_transforms
 from facecom.runs import open_run
-from facecom.samples import Crops, Samples, batches, derived_seed, evaluation_batches
+from facecom.samples import Samples, batches, derived_seed
 from facecom.search import distances
-from facecom.training import fit, seed_everything
+from facecom.training import answers_for, fit, seed_everything
 
 #: What decides which epoch is best.
 HEADLINE = "held_tar@far=1e-3"
 
 
 class SiameseJob:
-    """See `training.Job`. sets: {`train`, `held`, and `val` where there is one: (table, crops)}."""
+    """See `training.Job`. sets, data: of `preparation.open_data`."""
 
-    def __init__(
-        self, args: argparse.Namespace, start, preprocessing: dict, sets: dict, data: dict, device: torch.device
-    ):
+    def __init__(self, args: argparse.Namespace, start: Start, preprocessing: dict, sets: dict, data: dict, device):
         self.args, self.sets, self.preprocessing, self.config, self.data = args, sets, preprocessing, start.config, data
         self.device, self.amp = device, cli.pick_amp(args.amp, device)
         self.model = start.model.to(device, memory_format=torch.channels_last)
@@ -76,7 +74,8 @@ class SiameseJob:
     def evaluate(self) -> dict[str, float]:
         embeddings = {name: self.embed(self.sets[name][1]) for name in ("held", "val") if name in self.sets}
         if not self.published:
-            self.operating_points = protocols.fit_operating_points(self.sets["held"][0], embeddings["held"])
+            strangers = self.embed(self.sets["strangers"][1]) if "strangers" in self.sets else None
+            self.operating_points = protocols.fit_operating_points(self.sets["held"][0], embeddings["held"], strangers)
         row = {}
         for name, found in embeddings.items():
             figures = self.figures(self.sets[name][0], found)
@@ -95,9 +94,9 @@ class SiameseJob:
         figures["rank1"] = float(np.mean(rank == 1)) if len(rank) else np.nan
         return figures
 
-    def embed(self, crops: Crops) -> np.ndarray:
-        """float32 [N, 128] of all crops, as they are."""
-        return embed_crops(self.model, crops, self.transforms["eval"], self.args, self.device, self.amp)
+    def embed(self, crops: Sequence) -> np.ndarray:
+        """float32 [N, 128], unit length, of all crops as they are."""
+        return answers_for(self, self.model.embed, crops, self.transforms["eval"], self.args.workers)
 
     def content(self) -> dict:
         points = self.operating_points
@@ -111,20 +110,8 @@ class SiameseJob:
             "data": self.data,
         }
 
-
     def resume(self, content: dict) -> None:
         self.operating_points = content["operating_points"]
-
-
-def embed_crops(model, crops: Crops, transform: A.Compose, args, device: torch.device, amp) -> np.ndarray:
-    """float32 [N, 128], unit length, in the order of the crops."""
-    model.eval()
-    found = []
-    with torch.inference_mode(), torch.autocast(device.type, amp or torch.bfloat16, enabled=amp is not None):
-        for (x,) in evaluation_batches(crops, transform, workers=args.workers, device=device):
-            x = x.to(device, memory_format=torch.channels_last)
-            found.append(model.embed(x).float().cpu().numpy())
-    return np.concatenate(found)
 
 
 def train(args: argparse.Namespace) -> dict[str, float]:
@@ -138,7 +125,7 @@ def train(args: argparse.Namespace) -> dict[str, float]:
     sets, data = open_data("B", args, preprocessing, device)
     job = SiameseJob(args, start, preprocessing, sets, data, device)
     cli.save_settings(Path(args.run_dir) / cli.SETTINGS, args)
-    return fit(job, args, job.amp, resume)
+    return fit(job, args, resume)
 
 
 def _has_cross_photo(table: pd.DataFrame) -> bool:

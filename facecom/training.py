@@ -6,9 +6,11 @@ cut in and ends with the weights of a run that was not.
 
 import argparse
 import random
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
+import albumentations as A
 import numpy as np
 import torch
 from torch import nn
@@ -18,13 +20,15 @@ from tqdm import tqdm
 from facecom import checkpoint, metrics
 from facecom.errors import FacecomError
 from facecom.runs import draw_curves, epoch_line, write_log
-from facecom.samples import derived_seed
+from facecom.samples import derived_seed, evaluation_batches
 
 
 class Job(Protocol):
-    """What a task brings to the loop. `select`: the column of the log that decides which epoch is best (higher)."""
+    """What a task brings to the loop. amp: half precision or None; select: the column of the log that decides which
+    epoch is best (higher is better)."""
 
     model: nn.Module
+    amp: torch.dtype | None
     optimizer: torch.optim.Optimizer
     scheduler: torch.optim.lr_scheduler.LRScheduler
     select: str
@@ -63,17 +67,15 @@ class EarlyStopping:
         return self.waited >= self.patience
 
 
-def fit(
-    job: Job, args: argparse.Namespace, amp: torch.dtype | None = None, resume: Path | None = None
-) -> dict[str, float]:
+def fit(job: Job, args: argparse.Namespace, resume: Path | None = None) -> dict[str, float]:
     """Train and keep the books: `last.pt`, `best.pt`, `log.csv` and `curves.png` in run_dir, the best also as `output`.
 
-    args: run_dir, output, epochs, patience, seed, quiet, and more that is stored with the weights; amp: half precision
-    to train in; resume: the `last.pt` to go on from. Returns the log row of the best epoch.
+    args: run_dir, output, epochs, patience, seed, quiet, and more that is stored with the weights; resume: the
+    `last.pt` to go on from. Returns the log row of the best epoch.
     """
     run_dir, stop, rows, first = Path(args.run_dir), EarlyStopping(args.patience), [], 1
     device = next(job.model.parameters()).device
-    scaler = torch.amp.GradScaler(device.type, enabled=amp == torch.float16)
+    scaler = torch.amp.GradScaler(device.type, enabled=job.amp == torch.float16)
     if resume:
         rows = restore(resume, job, scaler, stop)
         first = len(rows) + 1
@@ -84,9 +86,8 @@ def fit(
             break
         seed_everything(derived_seed(args.seed, epoch))
         row = {"epoch": epoch, "lr": job.optimizer.param_groups[-1]["lr"]}
-        row |= train_one_epoch(
-            job, job.batches(epoch), scaler, amp, quiet=args.quiet, name=f"epoch {epoch}/{args.epochs}"
-        )
+        name = f"epoch {epoch}/{args.epochs}"
+        row |= train_one_epoch(job, job.batches(epoch), scaler, quiet=args.quiet, name=name)
         row |= job.evaluate()
         job.scheduler.step()
         rows.append(row)
@@ -104,7 +105,7 @@ def fit(
 
 
 def train_one_epoch(
-    job: Job, batches: DataLoader, scaler: torch.amp.GradScaler, amp: torch.dtype | None, *, quiet: bool, name: str
+    job: Job, batches: DataLoader, scaler: torch.amp.GradScaler, *, quiet: bool, name: str
 ) -> dict[str, float]:
     """One pass over the batches. Returns the mean of loss, and accuracy, precision, recall and F1, with `train_`."""
     job.model.train()
@@ -113,7 +114,7 @@ def train_one_epoch(
     with tqdm(batches, desc=name, unit="batch", disable=quiet, leave=False) as bar:
         for batch in bar:
             batch = tuple(part.to(device, non_blocking=True) for part in batch)
-            with torch.autocast(device.type, amp or torch.bfloat16, enabled=amp is not None):
+            with autocast(device, job.amp):
                 loss, answer, truth = job.loss(batch)
             job.optimizer.zero_grad(set_to_none=True)
             scaler.scale(loss).backward()
@@ -129,6 +130,23 @@ def train_one_epoch(
     figures = metrics.classification(truths, answers)
     names = ("accuracy", "precision", "recall", "f1")
     return {"train_loss": total / len(truths)} | {f"train_{name}": figures[name] for name in names}
+
+
+def answers_for(
+    job: Job, call: Callable[[torch.Tensor], torch.Tensor], crops: Sequence, transform: A.Compose, workers: int
+) -> np.ndarray:
+    """What `call` (the job's network, or a method of it) says about all crops as they are: float32 [N, ...]."""
+    job.model.eval()
+    device, found = next(job.model.parameters()).device, []
+    with torch.inference_mode(), autocast(device, job.amp):
+        for (x,) in evaluation_batches(crops, transform, workers=workers, device=device):
+            found.append(call(x.to(device, memory_format=torch.channels_last)).float().cpu().numpy())
+    return np.concatenate(found)
+
+
+def autocast(device: torch.device, amp: torch.dtype | None) -> torch.autocast:
+    """The context of half precision; None is float32."""
+    return torch.autocast(device.type, amp or torch.bfloat16, enabled=amp is not None)
 
 
 def seed_everything(seed: int) -> None:

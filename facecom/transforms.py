@@ -98,10 +98,14 @@ def _to_tensor(mean, std):
 
 def _jitter():
     """An aligned crop as the next face finder, camera and cut would have it."""
-    place = {"scale": (0.9, 1.12), "translate_percent": (-0.05, 0.05), "rotate": (-8, 8)}
+    place = {"scale": (0.9, 1.12), "translate_percent": (-0.05, 0.05), "rotate": (-8, 8), "keep_ratio": True}
+    edges = (cv2.BORDER_REPLICATE, cv2.BORDER_REFLECT_101, cv2.BORDER_CONSTANT)
     return [
         A.HorizontalFlip(p=0.5),
-        A.Affine(**place, keep_ratio=True, border_mode=cv2.BORDER_REPLICATE, p=0.9),
+        A.OneOf(
+            [A.Affine(**place, border_mode=edge, p=share) for edge, share in zip(edges, (0.6, 0.2, 0.2), strict=True)],
+            p=0.9,
+        ),
         VaryBorder(p=0.3),
     ]
 

@@ -1,0 +1,48 @@
+"""Train the gender network of Task A on folders `male/` and `female/`.
+
+python train.py                                   # data/Task_A beside this file, from the shipped encoder
+python train.py --data_dir my_photos --extra_data heads.parquet more_photos
+python train.py --recipe published                # as the published solution was trained
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+
+from facecom import cli, recipes  # noqa: E402
+
+BEST = "best_convnext_gender_model.pth"
+
+
+def get_args_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[recipes.training_arguments("gender", HERE / "data" / "Task_A", BEST), cli.shared_arguments()],
+    )
+    group = parser.add_argument_group("Task A")
+    group.add_argument("--lr", type=float, help="learning rate of the backbone")
+    group.add_argument("--head_lr", type=float, help="learning rate of the classifier on top of it")
+    group.add_argument("--gamma", type=float, default=2.0, help="focus of the focal loss on hard photos")
+    group.add_argument("--smoothing", type=float, default=0.1, help="label smoothing, for some labels are wrong")
+    group.add_argument(
+        "--balance",
+        choices=recipes.BALANCES,
+        default="auto",
+        help="of men and women: draw as many of each, weigh the rarer, or nothing; auto looks at the counts",
+    )
+    return parser
+
+
+def main(args: argparse.Namespace) -> None:
+    from facecom.gender_training import train  # here, so that --help is instant
+
+    best = train(recipes.resolve(args))
+    print(f"best epoch {best['epoch']}: {args.output}")
+
+
+if __name__ == "__main__":
+    cli.run(main, get_args_parser(), recipes=recipes.GENDER)

@@ -1,0 +1,56 @@
+"""Many men and few women (or the other way round): how an epoch is drawn and what each photo counts."""
+
+import numpy as np
+import pandas as pd
+
+from facecom.photos import GENDERS
+
+#: Share of the rarer gender from which on `auto` leaves the photos as they are.
+BALANCED = 0.4
+
+
+def settle(balance: str, table: pd.DataFrame) -> tuple[str, str]:
+    """(undersample, weighted or none; a line that says what was found and what is done). table: a column `gender`."""
+    male, female = (int((table["gender"] == gender).sum()) for gender in GENDERS)
+    found = f"balance: {male} photos of men, {female} of women"
+    rarer = min(male, female) / max(1, male + female)
+    if balance == "auto":
+        balance = "none" if rarer >= BALANCED else "weighted"
+        found += f", {'fewer than' if balance == 'weighted' else 'at least'} {BALANCED:.0%} are of the rarer gender"
+    does = {
+        "none": "nothing is done",
+        "weighted": "a photo counts the more, the rarer its gender",
+        "undersample": f"{min(male, female)} of each are drawn",
+    }
+    return balance, f"{found}: {does[balance]}"
+
+
+def draw_epoch(table: pd.DataFrame, balance: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of an epoch (int64 [N], not shuffled), and what each counts (float64 [N], 1 on average).
+
+    Sources (column `source`, if any) are drawn in proportion to the square root of their size, so that a large one
+    does not drown a small one; with one source each photo comes once. balance: `undersample` draws as many of each
+    gender, `weighted` has both count the same in sum, `none` leaves them.
+    """
+    rng = np.random.default_rng(seed)
+    rows = _from_sources(table, rng)
+    female = (table["gender"].to_numpy()[rows] == "female").astype(int)
+    count = np.bincount(female, minlength=2)
+    if balance == "undersample" and count.min():
+        rows = np.concatenate([rng.permutation(rows[female == gender])[: count.min()] for gender in (0, 1)])
+    if balance != "weighted" or not count.min():
+        return rows, np.ones(len(rows))
+    return rows, len(rows) / (2 * count[female])
+
+
+def _from_sources(table: pd.DataFrame, rng: np.random.Generator) -> np.ndarray:
+    if "source" not in table:
+        return np.arange(len(table))
+    places = [np.flatnonzero(table["source"] == source) for source in sorted(table["source"].unique())]
+    roots = np.sqrt([len(rows) for rows in places])
+    drawn = []
+    for rows, share in zip(places, roots / roots.sum(), strict=True):
+        wanted = round(share * len(table))
+        times = -(-wanted // len(rows))
+        drawn.append(np.concatenate([rng.permutation(rows) for _ in range(times)])[:wanted])
+    return np.concatenate(drawn)

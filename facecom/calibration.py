@@ -1,0 +1,23 @@
+"""Probabilities that mean what they say: temperature scaling (Guo et al., ICML 2017)."""
+
+import numpy as np
+
+
+def fit_temperature(logits: np.ndarray, labels: np.ndarray, weight: np.ndarray | None = None) -> float:
+    """The temperature in 0.05 to 20 with the least negative log likelihood of labels under sigmoid(logits / T).
+
+    logits: float [N]; labels: 0 or 1 [N]; weight: float [N], what each photo counts. The likelihood has a single
+    optimum in 1 / T, so golden-section search on its logarithm finds it.
+    """
+    signed = np.where(np.asarray(labels) > 0, 1.0, -1.0) * np.asarray(logits, float)
+    weight = np.ones(len(signed)) if weight is None else weight
+
+    def loss(log_t: float) -> float:
+        return float((weight * np.logaddexp(0, -signed / np.exp(log_t))).sum())
+
+    low, high = np.log(0.05), np.log(20.0)
+    golden = (np.sqrt(5) - 1) / 2
+    for _ in range(60):
+        left, right = high - golden * (high - low), low + golden * (high - low)
+        low, high = (low, right) if loss(left) < loss(right) else (left, high)
+    return float(np.exp((low + high) / 2))
