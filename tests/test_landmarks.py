@@ -1,6 +1,8 @@
 """The face finder's network, its training, and the shipped one."""
 
 import csv
+import hashlib
+import json
 import math
 
 import cv2
@@ -147,7 +149,7 @@ def test_training_learns_and_resumes(tmp_path, monkeypatch):
     held = [Photo(p.image, p.landmarks, [p.image] * 7) for p in people[:4]]
     monkeypatch.setattr(landmarks, "load_photos", lambda args: ({"heads": people}, [], held))
     flags = ["--data_dir", "x", "--detector_model", "x", "--backbone", "test_byobnet", "--backbone_arguments", "{}"]
-    flags += ["--channels", "16", "--epoch_steps", "4", "--batch_size", "8", "--workers", "0", "--no-amp"]
+    flags += ["--channels", "16", "--epoch_steps", "3", "--batch_size", "8", "--workers", "0", "--no-amp"]
     flags += ["--threads", "1"]
 
     def run(folder, *more):
@@ -173,6 +175,9 @@ def test_training_learns_and_resumes(tmp_path, monkeypatch):
     for name, value in whole.model.state_dict().items():
         torch.testing.assert_close(parts.model.state_dict()[name], value, msg=name, rtol=0, atol=0)
     assert whole.info["epoch"] == 3 and whole.info["data"] == {"heads": 24, "held": 4}
+    told = json.loads((tmp_path / "whole" / "landmarks.json").read_text())
+    assert told["sha256"] == hashlib.sha256((tmp_path / "whole" / "landmarks.pt").read_bytes()).hexdigest()
+    assert str(tmp_path) not in json.dumps(told) and told["args"]["lr"] == 2e-3
     with open(tmp_path / "whole" / "log.csv") as file:
         rows = list(csv.DictReader(file))
     assert [row["epoch"] for row in rows] == ["1.0", "2.0", "3.0"]
