@@ -18,13 +18,17 @@ def timm_backbone(name: str, *, pool: str = "avg", img_size: int = 112, layer_sc
     img_size: square input in pixels, told to those that must know it (ViT, Swin); layer_scale: False leaves
     ConvNeXt's 1e-6 residual scales out, which a short training from scratch never grows.
     """
-    if name.startswith("convnext") and not layer_scale:
-        kwargs["ls_init_value"] = None
     kwargs |= {"num_classes": 0, "global_pool": "avg" if pool == "avg" else ""}
     try:
-        return timm.create_model(name, img_size=img_size, **kwargs)
+        network = timm.create_model(name, img_size=img_size, **kwargs)
     except TypeError:  # convolutional networks take any size and do not know the argument
-        return timm.create_model(name, **kwargs)
+        network = timm.create_model(name, **kwargs)
+    if name.startswith("convnext") and not layer_scale:
+        # `ls_init_value=None` would not do: create_model drops arguments that are None.
+        for block in network.modules():
+            if hasattr(block, "gamma"):
+                block.gamma = None
+    return network
 
 
 def neck(network: nn.Module, pool: str, img_size: int) -> tuple[nn.Module, int]:
