@@ -37,7 +37,8 @@ class GenderJob:
         self.optimizer = torch.optim.AdamW(groups, weight_decay=args.weight_decay)
         self.scheduler = torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(self.optimizer, T_0=10, eta_min=1e-6)
         self.transforms = training_transforms("gender", args, preprocessing)
-        self.select = "val_accuracy" if self.published else "held_balanced_accuracy"
+        figure = "accuracy" if sets.get("held", sets["train"])[0]["gender"].nunique() < 2 else "balanced_accuracy"
+        self.select = "val_accuracy" if self.published else f"held_{figure}"
         self.balance, said = settle(args.balance, sets["train"][0])
         print(said)
         self.temperature = 1.0
@@ -107,8 +108,9 @@ def gender_figures(table: pd.DataFrame, p_female: np.ndarray) -> dict[str, float
     names = ("accuracy", "precision", "recall", "f1", "balanced_accuracy", "auc", "ece")
     figures = {name: judged[name] for name in names}
     of = sources(table).to_numpy()
-    parts = [metrics.classification(female[of == one], p_female[of == one] >= THRESHOLD) for one in np.unique(of)]
-    figures["balanced_accuracy"] = float(np.mean([part["balanced_accuracy"] for part in parts]))
+    both = [one for one in np.unique(of) if 0 < female[of == one].mean() < 1]
+    parts = [metrics.classification(female[of == one], p_female[of == one] >= THRESHOLD) for one in both]
+    figures["balanced_accuracy"] = float(np.mean([p["balanced_accuracy"] for p in parts])) if parts else np.nan
     return figures
 
 
