@@ -21,7 +21,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from facecom import cli, photos, predict, protocols, results  # noqa: E402
 from facecom.conditions import CONDITIONS, SIMULATED, distort  # noqa: E402
 from facecom.errors import FacecomError  # noqa: E402
-from facecom.faces import ALIGNMENTS, CROP_SIZE  # noqa: E402
+from facecom.faces import ALIGNMENTS  # noqa: E402
+from facecom.foreign import foreign  # noqa: E402
 from facecom.published import IMAGENET_MEAN, IMAGENET_STD  # noqa: E402
 
 KEY = ("embedder", "align")
@@ -63,30 +64,6 @@ def embedding_of(made, args) -> Embed:
 def gradients(paths_or_arrays: Sequence) -> np.ndarray:
     read = (p if isinstance(p, np.ndarray) else photos.read_photo(p) for p in paths_or_arrays)
     return np.concatenate([protocols.untrained_baseline([photo]) for photo in read])
-
-
-def foreign(path: str, mean: Sequence[float], std: Sequence[float]):
-    """Any ONNX face embedder: input float32 [B, 3, 112, 112] RGB, normalised with mean and std of values in 0 to 1."""
-    import onnxruntime
-
-    from facecom.runner import Runner
-
-    if not Path(path).is_file():
-        raise FacecomError(f"{path}: no such ONNX file: check the path")
-    session = onnxruntime.InferenceSession(path, providers=onnxruntime.get_available_providers())
-    entry = session.get_inputs()[0]
-    size = entry.shape[2] if isinstance(entry.shape[2], int) else CROP_SIZE
-    fixed_batch = entry.shape[0] if isinstance(entry.shape[0], int) else None
-    gain, offset = 1 / (255 * np.float32(std)), -np.float32(mean) / np.float32(std)
-
-    def forward(crops):
-        x = np.ascontiguousarray((crops * gain + offset).transpose(0, 3, 1, 2), np.float32)
-        steps = [x[i : i + 1] for i in range(len(x))] if fixed_batch == 1 else [x]
-        found = np.concatenate([session.run(None, {entry.name: step})[0] for step in steps])
-        found /= np.linalg.norm(found, axis=1, keepdims=True)
-        return found, np.full(len(found), np.nan, np.float32)
-
-    return Runner("siamese", Path(path), forward, {"size": size, "align": "fixed"})
 
 
 def labelled(table: pd.DataFrame, split: str, labels: str | None) -> pd.DataFrame:

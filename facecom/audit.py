@@ -1,30 +1,60 @@
-"""What is wrong with a data set: people or photos on both sides, before anything is trained."""
+"""What is wrong with a data set: people or photos on both sides, labels that contradict each other."""
 
 import hashlib
 from collections import defaultdict
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 COLUMNS = ["kind", "train", "val", "detail"]
 
+#: Two photos of one person count as unlike when fewer than this share of strangers' pairs is as unlike as they are.
+UNLIKE_FAR = 1e-3
 
-def audit(train: pd.DataFrame, val: pd.DataFrame) -> pd.DataFrame:
-    """Identities and file contents that both splits share: a row each, [kind, train, val, detail].
+#: Photos among whom strangers' pairs are looked at: two million pairs.
+SAMPLE = 2000
 
-    train, val: tables of `photos.py`. kind: `identity in both splits` (train and val name it; detail counts its files)
-    or `identical file` (train and val name the files; detail says the size).
+BLOCK = 4096
+
+
+def audit(
+    train: pd.DataFrame,
+    val: pd.DataFrame,
+    embeddings: tuple[np.ndarray, np.ndarray] | None = None,
+    labels: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """What two splits of Task A or B share and should not, and which labels are doubtful: [kind, train, val, detail].
+
+    train, val: tables of `photos.py`. embeddings: of their rows, float32 [len, D], unit length, NaN where unreadable.
+    labels: [split, file, gender, second_opinion], two versions of each photo's gender. Kinds, in this order:
+      `identity in both splits`: train and val name it
+      `identical file`: train and val name the files, which have the same content
+      `near-duplicate` (with embeddings): clean photos on either side that are more alike than half of the pairs of
+        photos of one person are
+      `unlike the person's other photos` (with embeddings): a clean photo less like any of them than one in a thousand
+        pairs of strangers are like each other
+      `gender labels differ` (with labels): detail says both
     """
-    rows = []
-    for identity in sorted(set(train["identity"]) & set(val["identity"])):
-        counts = [int((table["identity"] == identity).sum()) for table in (train, val)]
-        rows.append(("identity in both splits", identity, identity, f"{counts[0]} and {counts[1]} files"))
+    rows = _shared_identities(train, val)
     rows += [("identical file", a, b, f"{size} bytes") for a, b, size in _identical(train, val)]
+    if embeddings is not None:
+        splits = [_clean(table, found) for table, found in zip((train, val), embeddings, strict=True)]
+        rows += _near_duplicates(*splits)
+        rows += _unlike(*splits)
+    if labels is not None:
+        rows += _label_disagreements(labels)
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
+def _shared_identities(train: pd.DataFrame, val: pd.DataFrame) -> list[tuple]:
+    mine, other = (table["identity"].value_counts() for table in (train, val))
+    shared = sorted(set(mine.index) & set(other.index))
+    return [("identity in both splits", name, name, f"{mine[name]} and {other[name]} files") for name in shared]
+
+
 def _identical(train: pd.DataFrame, val: pd.DataFrame) -> list[tuple[str, str, int]]:
-    """Pairs of files with the same content. Only files of a size that both splits have are read."""
+    """Pairs of files with the same content, and its bytes. Only files of a size that both splits have are read."""
     sizes = [[Path(path).stat().st_size for path in table["path"]] for table in (train, val)]
     common = set(sizes[0]) & set(sizes[1])
     found = defaultdict(list)
@@ -40,3 +70,71 @@ def _identical(train: pd.DataFrame, val: pd.DataFrame) -> list[tuple[str, str, i
 
 def _digest(path: str) -> bytes:
     return hashlib.sha256(Path(path).read_bytes()).digest()
+
+
+def _clean(table: pd.DataFrame, embeddings: np.ndarray) -> tuple[pd.DataFrame, np.ndarray]:
+    """The clean, readable photos and their embeddings."""
+    keep = (table["condition"] == "clean").to_numpy() & ~np.isnan(embeddings).any(1)
+    return table[keep].reset_index(drop=True), embeddings[keep]
+
+
+def _near_duplicates(train: tuple[pd.DataFrame, np.ndarray], val: tuple[pd.DataFrame, np.ndarray]) -> list[tuple]:
+    genuine = [alike[alike > -np.inf] for _, alike in _within_people(train) + _within_people(val)]
+    if not genuine:
+        return []
+    median = float(np.median(np.concatenate(genuine)))
+    rows = []
+    for start in range(0, len(train[1]), BLOCK):
+        alike = train[1][start : start + BLOCK] @ val[1].T
+        for a, b in np.argwhere(alike > median):
+            detail = f"similarity {alike[a, b]:.3f}, pairs of one person have a median of {median:.3f}"
+            rows.append(("near-duplicate", train[0]["file"][start + a], val[0]["file"][b], detail))
+    return rows
+
+
+def _unlike(train: tuple[pd.DataFrame, np.ndarray], val: tuple[pd.DataFrame, np.ndarray]) -> list[tuple]:
+    strangers = np.concatenate([_strangers(*train), _strangers(*val)])
+    if not len(strangers):
+        return []
+    limit = float(np.quantile(strangers, 1 - UNLIKE_FAR))
+    rows = []
+    for column, split in enumerate((train, val)):
+        for indexes, alike in _within_people(split):
+            for index, best in zip(indexes, alike.max(1), strict=True):
+                if best < limit:
+                    names = ["", ""]
+                    names[column] = split[0]["file"][index]
+                    detail = f"best similarity {best:.3f}, 1 in 1,000 pairs of strangers has more than {limit:.3f}"
+                    rows.append(("unlike the person's other photos", *names, detail))
+    return rows
+
+
+def _within_people(split: tuple[pd.DataFrame, np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """For each person with two photos or more: rows int [n] and similarities [n, n], -inf with itself."""
+    table, embeddings = split
+    people = []
+    for indexes in table.groupby("identity", sort=True).indices.values():
+        if len(indexes) > 1:
+            alike = embeddings[indexes] @ embeddings[indexes].T
+            np.fill_diagonal(alike, -np.inf)
+            people.append((indexes, alike))
+    return people
+
+
+def _strangers(table: pd.DataFrame, embeddings: np.ndarray) -> np.ndarray:
+    """Similarities of pairs of photos of two people, among a sample of the photos."""
+    chosen = np.random.default_rng(0).permutation(len(table))[:SAMPLE]
+    identity = pd.factorize(table["identity"])[0][chosen]
+    first, second = np.triu_indices(len(chosen), 1)
+    alike = (embeddings[chosen] @ embeddings[chosen].T)[first, second]
+    return alike[identity[first] != identity[second]]
+
+
+def _label_disagreements(labels: pd.DataFrame) -> list[tuple]:
+    rows = []
+    for split, file, gender, second in labels[["split", "file", "gender", "second_opinion"]].itertuples(index=False):
+        if gender != second:
+            rows.append(
+                ("gender labels differ", *((file, "") if split == "train" else ("", file)), f"{gender} or {second}")
+            )
+    return rows

@@ -1,19 +1,12 @@
 """Task A's protocol: gender per condition. Positive is `female`, whose probability the network gives."""
 
-import re
-
 import numpy as np
 import pandas as pd
 
 from facecom import metrics
 from facecom.comparisons import present_conditions
-from facecom.photos import GENDERS
+from facecom.photos import GENDERS, identity_of
 from facecom.results import gap, rows_of
-
-
-def identity_of(photo: str) -> str:
-    """Whose photo it is, by FACECOM's names: `Ann_Lee_0001` -> `Ann_Lee`; a name without a number is itself."""
-    return re.sub(r"[_-]\d+$", "", photo)
 
 
 def gender(

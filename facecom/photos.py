@@ -80,7 +80,8 @@ def task_a_table(folder: str | Path) -> pd.DataFrame:
     """A split of Task A: [path, file, identity, photo, condition, gender], sorted by file.
 
     folder: holds `male/` and `female/`, or is flat (gender is then ``). file: relative to it, `/` as separator;
-    identity: the name without its number, as in `Ann_Lee_0002`. Raises FacecomError without any photo.
+    identity: the name without its number, as in `Ann_Lee_0002`; where names do not say it (no number, or the same
+    word before most numbers, as in `IMG_0002`), each photo stands for a person. Raises FacecomError without any photo.
     """
     folder = _existing(folder)
     rows = []
@@ -88,7 +89,13 @@ def task_a_table(folder: str | Path) -> pd.DataFrame:
         for path in _photos_in(folder / gender):
             rows.append(_row(path, f"{gender}/{path.name}") | {"gender": gender})
     table = pd.DataFrame(rows) if rows else flat_table(folder).assign(gender="")
-    table.insert(2, "identity", table["photo"].map(identity_of))
+    people = table["photo"].map(identity_of)
+    named = people != table["photo"]
+    if people[named].value_counts().max() > max(len(table) / 2, 1):
+        named[:] = False
+    # The same name in another split says nothing then: the folders keep them apart.
+    alone = folder.name + "/" + table["gender"] + "/" + table["photo"]
+    table.insert(2, "identity", people.where(named, alone))
     return table.sort_values("file", ignore_index=True)
 
 
@@ -116,7 +123,7 @@ def task_b_table(folder: str | Path) -> pd.DataFrame:
 
 def identity_of(photo: str) -> str:
     """Whose photo a name like `Ann_Lee_0002` says it is: `Ann_Lee`; a name without a number stands for itself."""
-    return re.sub(r"_\d+$", "", photo)
+    return re.sub(r"[_-]\d+$", "", photo)
 
 
 def layout(folder: str | Path) -> str:

@@ -135,6 +135,17 @@ def test_task_a_table_by_folders_and_flat(tmp_path):
     assert flat[["file", "photo", "condition", "gender"]].to_numpy().tolist() == [["q_rainy.jpg", "q", "rainy", ""]]
 
 
+def test_names_that_do_not_say_who_it_is_stand_for_a_person_each(tmp_path):
+    touch(tmp_path / "train", "male/IMG_0001.jpg", "male/IMG_0002.jpg", "female/IMG_0002.jpg", "male/7.jpg")
+    touch(tmp_path, "val/male/7.jpg", "val/male/Bo_1.jpg", "val/female/Al_1.jpg", "val/female/Al_2.jpg")
+    train, val = (photos.task_a_table(tmp_path / split) for split in ("train", "val"))
+    assert train["identity"].tolist() == [
+        "train/female/IMG_0002", "train/male/7", "train/male/IMG_0001", "train/male/IMG_0002",
+    ]  # fmt: skip
+    assert val["identity"].tolist() == ["Al", "Al", "val/male/7", "Bo"]
+    assert "identity in both splits" not in photos.audit(train, val)["kind"].tolist()
+
+
 def test_layout(tmp_path):
     touch(tmp_path, "a/male/x.jpg", "b/Bo/x.jpg", "c/x.jpg", "c/notes/x.txt", "d/Bo/distortion/x_foggy.jpg")
     assert [photos.layout(tmp_path / name) for name in "abcd"] == ["genders", "identities", "flat", "identities"]

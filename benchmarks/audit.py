@@ -1,0 +1,77 @@
+"""What is wrong with a data set: people, files and look-alikes on both sides, doubtful labels -> results/audit.csv.
+
+    python benchmarks/audit.py --data_dir data/Task_B --labels gender.csv
+    python benchmarks/audit.py --data_dir data/Task_B --onnx mobilefacenet.onnx --align yunet --detector_model FILE
+
+A row a finding: `kind,train,val,detail` (`facecom.audit`). Faces are compared by the shipped weights, or by any other
+embedder.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from facecom import cli, photos  # noqa: E402
+from facecom.audit import audit  # noqa: E402
+from facecom.errors import FacecomError  # noqa: E402
+from facecom.files import write_whole  # noqa: E402
+from facecom.foreign import foreign  # noqa: E402
+from facecom.published import IMAGENET_MEAN, IMAGENET_STD  # noqa: E402
+
+
+def embedder(args: argparse.Namespace):
+    """The ensemble that the flags name."""
+    from facecom import ensemble
+
+    device = cli.pick_device(args.device)
+    options = {"detector_model": args.detector_model, "device": device, "amp": cli.pick_amp(args.amp, device)}
+    if args.onnx:
+        return ensemble.Ensemble([foreign(args.onnx, IMAGENET_MEAN, IMAGENET_STD)], args.align, **options)
+    return ensemble.load([args.weights], "siamese", align=args.align, **options)
+
+
+def main(args: argparse.Namespace) -> None:
+    from facecom import predict
+
+    folders = photos.split_folders(args.data_dir, "B")
+    if folders[1] is None:
+        raise FacecomError(f"{args.data_dir}: no folder `val` to compare `train` with")
+    tables = [photos.task_b_table(folder) for folder in folders]
+    labels = pd.read_csv(args.labels) if args.labels else None
+    exact = audit(*tables, labels=labels)
+    # Copies under a filter say nothing new about whose face it is: the clean photos are enough.
+    clean = [table[table["condition"] == "clean"].reset_index(drop=True) for table in tables]
+    options = {"batch_size": args.batch_size, "workers": args.workers, "progress": None if args.quiet else "photos"}
+    made = embedder(args)
+    embeddings = [predict.collect(table["path"].tolist(), made, **options)[0].outputs for table in clean]
+    alike = audit(*clean, embeddings=tuple(embeddings))
+    found = pd.concat([exact, alike]).drop_duplicates(ignore_index=True)
+    print(f"{len(tables[0]):,} and {len(tables[1]):,} files")
+    for kind, count in found["kind"].value_counts().items():
+        print(f"{count:6,}  {kind}")
+    if found.empty:
+        print("nothing found")
+    with write_whole(args.output, newline="") as file:
+        found.to_csv(file, index=False)
+    print(f"wrote {args.output}")
+
+
+def get_args_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, parents=[cli.shared_arguments()]
+    )
+    group = parser.add_argument_group("audit")
+    group.add_argument("--data_dir", type=Path, required=True, help="Task B: holds train/ and val/")
+    group.add_argument("--labels", help="CSV of two versions of the gender: split,file,gender,second_opinion")
+    group.add_argument("--weights", help="checkpoint that compares faces (default: the shipped one)")
+    group.add_argument("--onnx", help="an ONNX face embedder instead (112 px, ImageNet mean and std)")
+    group.add_argument("--batch_size", type=int, default=64)
+    group.add_argument("--output", type=Path, default=Path("results/audit.csv"))
+    return parser
+
+
+if __name__ == "__main__":
+    cli.run(main, get_args_parser())
