@@ -28,6 +28,7 @@ from torch.nn import functional as F
 
 from facecom.models import build_model
 from pretraining.batches import Augmentation, Batches
+from pretraining.depthwise import speed_up
 from pretraining.people import People
 from pretraining.validation import validate
 
@@ -120,6 +121,8 @@ class Run:
         self.config = {"task": "siamese", "backbone": args.backbone, "pool": args.pool, "img_size": args.size}
         self.config |= {"layer_scale": False, "quality": True}
         self.model = build_model(self.config).to(args.device, memory_format=torch.channels_last)
+        if args.device == "cpu":
+            speed_up(self.model)
         if args.init:
             load_weights(self.model, args.init)
         self.people = People(args.crops)
