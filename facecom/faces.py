@@ -38,23 +38,19 @@ FIXED_BOX = (112 / 224, 107 / 224, 118 / 224)
 
 
 def similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Least-squares similarity transform (Umeyama, PAMI 1991, eq. 40 to 43).
+    """Least-squares similarity transform without mirroring (Umeyama, PAMI 1991; in the plane it has a closed form).
 
     source, target: [K, 2] points, K >= 2. Returns float64 [2, 3]: target ~ A[:, :2] @ source + A[:, 2].
     Raises ValueError when all source points coincide.
     """
-    source = np.asarray(source, np.float64)
-    target = np.asarray(target, np.float64)
-    source_mean, target_mean = source.mean(0), target.mean(0)
-    source_centred, target_centred = source - source_mean, target - target_mean
-    variance = (source_centred**2).sum() / len(source)
-    if variance < 1e-12:
+    source, target = (np.asarray(points, np.float64) @ [1, 1j] for points in (source, target))
+    centred = source - source.mean()
+    variance = np.vdot(centred, centred).real
+    if variance < 1e-12 * len(source):
         raise ValueError("the landmarks coincide: no alignment is possible")
-    u, singular, vt = np.linalg.svd(target_centred.T @ source_centred / len(source))
-    sign = np.array([1.0, np.sign(np.linalg.det(u) * np.linalg.det(vt)) or 1.0])  # a mirror image is no alignment
-    rotation = u @ np.diag(sign) @ vt
-    scale = (singular * sign).sum() / variance
-    return np.hstack([scale * rotation, (target_mean - scale * rotation @ source_mean)[:, None]])
+    turn = np.vdot(centred, target - target.mean()) / variance  # scale and rotation as one complex number
+    shift = target.mean() - turn * source.mean()
+    return np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]])
 
 
 def align(
@@ -159,10 +155,17 @@ def _look(model, pictures, device, amp) -> tuple[np.ndarray, np.ndarray]:
     x = torch.from_numpy(np.stack(pictures)).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
     with torch.inference_mode(), torch.autocast(device.type, amp, enabled=amp is not None):
         landmarks, log_error, face = model(x)
-        # A Laplace distribution in the plane: P(r < t) = 1 - (1 + t / b) exp(-t / b), t a tenth of the eye distance.
-        ratio = 0.1 / log_error.exp().mean(1)
-        confidence = torch.sigmoid(face) * (1 - (1 + ratio) * torch.exp(-ratio))
-    return landmarks.cpu().numpy(), confidence.cpu().numpy()
+    return landmarks.cpu().numpy(), face_confidence(log_error, face).cpu().numpy()
+
+
+def face_confidence(log_error: "torch.Tensor", face: "torch.Tensor") -> "torch.Tensor":
+    """Probability that there is a face and that a landmark is within a tenth of the distance between the eyes.
+
+    log_error: float [B, 5], face: logit [B], as `LandmarkNet` gives them. Returns float [B].
+    """
+    # A Laplace distribution in the plane: P(r < t) = 1 - (1 + t / b) exp(-t / b), t a tenth of the eye distance.
+    ratio = 0.1 / log_error.exp().mean(1)
+    return face.sigmoid() * (1 - (1 + ratio) * (-ratio).exp())
 
 
 @cache

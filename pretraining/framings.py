@@ -30,13 +30,17 @@ CONDITION_SHARES = {"clean": 0.12, "sunny": 0.25, "noisy": 0.14, "rainy": 0.14, 
 SEVERITY_SHARES = (0.12, 0.20, 0.36, 0.20, 0.12)
 
 #: Where the examples come from: simulated distortions of FACECOM and heads, FACECOM's own copies, drawings, no face.
-SOURCE_SHARES = {"facecom": 0.29, "copies": 0.24, "heads": 0.37, "drawn": 0.02, "none": 0.08}
+SOURCE_SHARES = {"facecom": 0.26, "copies": 0.34, "heads": 0.30, "drawn": 0.02, "none": 0.08}
+
+#: Of FACECOM's own copies, the sunny ones: their glare leaves hardly more of a face than where it must be.
+SUNNY_COPIES = 0.4
 
 MIRRORED = [1, 0, 2, 4, 3]
 
 
 class Photo(NamedTuple):
-    """image: RGB uint8 [H, W, 3]; landmarks: float32 [5, 2]; copies: its distorted copies, with the same landmarks."""
+    """image: RGB uint8 [H, W, 3]; landmarks: float32 [5, 2]; copies: its distorted copies, same landmarks, in the
+    order of `DISTORTIONS`: the last is the sunny one."""
 
     image: np.ndarray
     landmarks: np.ndarray
@@ -111,7 +115,8 @@ class Looks:
             chosen = pool[rng.integers(len(pool))]
             gentle = name == "copies" or rng.random() < 0.4
             if name == "copies" and chosen.copies:
-                chosen = chosen._replace(image=chosen.copies[rng.integers(len(chosen.copies))])
+                number = -1 if rng.random() < SUNNY_COPIES else rng.integers(len(chosen.copies))
+                chosen = chosen._replace(image=chosen.copies[number])
             photo, landmarks = frame(rng, chosen.image, chosen.landmarks, gentle)
             if name != "copies":
                 eyes = np.linalg.norm(landmarks[1] - landmarks[0])
