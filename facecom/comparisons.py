@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from facecom.conditions import CONDITIONS
+from facecom.distortions import CONDITIONS
 
 #: Cosines are rounded to this many decimals, so that equal photos tie whatever the order of summation.
 _COSINE_DECIMALS = 6

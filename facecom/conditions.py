@@ -1,28 +1,16 @@
-"""The eight conditions of a photo: how a file name says which, and the distortions as one albumentations transform."""
+"""The conditions of a photo, and the distortions as one albumentations transform.
+
+Where the transform is not needed, `facecom.distortions` gives the rest without albumentations, which imports torch.
+"""
 
 import os
-from pathlib import PurePath
 
-from facecom.distortions import distort
+from facecom.distortions import CONDITIONS, DISTORTIONS, SIMULATED, condition_of, distort
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # its online version check must not run offline
 import albumentations as A  # noqa: E402
 
-CONDITIONS = ("clean", "blurred", "foggy", "lowlight", "noisy", "rainy", "resized", "sunny")
-DISTORTIONS = CONDITIONS[1:]
-SIMULATED = (*DISTORTIONS, "occluded")
-
-
-def condition_of(path: str | PurePath) -> tuple[str, str]:
-    """(photo, condition) that a file's name says: `Ann_0001_foggy.jpg` -> (`Ann_0001`, `foggy`).
-
-    A name without a known condition at its end is a clean photo.
-    """
-    stem = PurePath(path).stem
-    photo, _, word = stem.rpartition("_")
-    if photo and word.lower() in DISTORTIONS:
-        return photo, word.lower()
-    return stem, "clean"
+__all__ = ["CONDITIONS", "DISTORTIONS", "SIMULATED", "Distort", "condition_of", "distort"]
 
 
 class Distort(A.ImageOnlyTransform):

@@ -7,7 +7,7 @@ import pandas as pd
 
 from facecom import photos
 from facecom.archive import unpack
-from facecom.conditions import DISTORTIONS
+from facecom.distortions import DISTORTIONS
 from facecom.download import fetch, fetch_google_drive
 from facecom.errors import FacecomError
 
@@ -68,7 +68,8 @@ def download_data(args: argparse.Namespace, task: str) -> None:
             if not fetch_google_drive(ARCHIVE_ID, archive, remedy, args.quiet):
                 print(f"{archive} is there already")
         unpack(archive, output, task, args.quiet)
-        print(f"unpacked {archive} into {output}")
+        other = "A" if task == "B" else "B"
+        print(f"unpacked {archive} into {output}; Task {other} takes the same file by --archive")
     for line in describe(output, task):
         print(line)
 

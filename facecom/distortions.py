@@ -1,13 +1,20 @@
-"""Each distortion as a function of pixels, with severity 1 (mild) to 5 (hardly anything left).
+"""The eight conditions: how a file name says which, and each distortion as a function of pixels.
 
-Severity 3 looks like FACECOM's own copies. Its constants were measured on FACECOM train, clean photo against copy, pixel
-by pixel (`benchmarks/conditions.py` compares): fog `a x + (1 - a) 205` with a mean transmission of .5, low light
-`.3 x`, glare `x + 277 - 1.5 r` (r: FACECOM pixels from its centre), rain `.8 x` plus streaks, impulse noise, Gaussian
-blur of 2.3 px, half the resolution. `occluded` (sunglasses, mask, box) is simulated only: FACECOM has no such copies.
+Severity runs from 1 (mild) to 5 (hardly anything left); 3 looks like FACECOM's own copies. Its constants were measured
+on FACECOM train, clean photo against copy, pixel by pixel (`benchmarks/conditions.py` compares): fog
+`a x + (1 - a) 205` with a mean transmission of .5, low light `.3 x`, glare `x + 277 - 1.5 r` (r: FACECOM pixels from
+its centre), rain `.8 x` plus streaks, impulse noise, Gaussian blur of 2.3 px, half the resolution. `occluded`
+(sunglasses, mask, box) is simulated only: FACECOM has no such copies.
 """
+
+from pathlib import PurePath
 
 import cv2
 import numpy as np
+
+CONDITIONS = ("clean", "blurred", "foggy", "lowlight", "noisy", "rainy", "resized", "sunny")
+DISTORTIONS = CONDITIONS[1:]
+SIMULATED = (*DISTORTIONS, "occluded")
 
 #: Side in pixels of FACECOM's photos: lengths below are in pixels of such a photo.
 FRAME = 224
@@ -28,6 +35,18 @@ RESIZE_SHARE = (0.75, 0.62, 0.50, 0.28, 0.17)  # of the side length
 GLARE_PEAK = (150, 215, 277, 312, 350)
 GLARE_SLOPE = 1.5  # fall of the glare a pixel
 OCCLUDED_SHARE = (0.5, 0.7, 0.85, 1.0, 1.15)  # size of the object, as a share of its usual one
+
+
+def condition_of(path: str | PurePath) -> tuple[str, str]:
+    """(photo, condition) that a file's name says: `Ann_0001_foggy.jpg` -> (`Ann_0001`, `foggy`).
+
+    A name without a known condition at its end is a clean photo.
+    """
+    stem = PurePath(path).stem
+    photo, _, word = stem.rpartition("_")
+    if photo and word.lower() in DISTORTIONS:
+        return photo, word.lower()
+    return stem, "clean"
 
 
 def blurred(image, severity, rng, scale):
@@ -128,7 +147,11 @@ _DISTORT = {f.__name__: f for f in (blurred, foggy, lowlight, noisy, rainy, resi
 
 
 def distort(
-    image: np.ndarray, condition: str, severity: int = 3, seed: int | np.random.Generator = 0, scale: float | None = None
+    image: np.ndarray,
+    condition: str,
+    severity: int = 3,
+    seed: int | np.random.Generator = 0,
+    scale: float | None = None,
 ) -> np.ndarray:
     """A copy of the photo in a condition; the same seed gives the same copy.
 

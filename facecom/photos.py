@@ -10,7 +10,7 @@ import pandas as pd
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from facecom.audit import audit as audit
-from facecom.conditions import condition_of
+from facecom.distortions import condition_of
 from facecom.errors import FacecomError
 from facecom.holdback import held_back_position
 
@@ -68,7 +68,7 @@ def _rgb(image: Image.Image) -> Image.Image:
 def flat_table(folder: str | Path) -> pd.DataFrame:
     """The photos that lie in a folder itself: [path, file, photo, condition], sorted by file name.
 
-    photo, condition: what the name says (`conditions.condition_of`). Raises FacecomError without any photo.
+    photo, condition: what the name says (`distortions.condition_of`). Raises FacecomError without any photo.
     """
     rows = [_row(path, path.name) for path in _photos_in(_existing(folder))]
     if not rows:

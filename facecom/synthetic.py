@@ -11,8 +11,7 @@ import cv2
 import numpy as np
 
 from facecom import hair, portrait
-from facecom.conditions import DISTORTIONS
-from facecom.distortions import distort
+from facecom.distortions import DISTORTIONS, distort
 from facecom.drawing import FRAME, Canvas, pose, shading
 from facecom.files import whole_folder
 from facecom.photos import DISTORTED
