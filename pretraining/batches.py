@@ -1,4 +1,4 @@
-"""Batches of jittered, mirrored, distorted crops for the encoder, each drawn from (seed, step) alone: resuming is exact."""
+"""Batches of jittered, mirrored, distorted crops for the encoder, each drawn from (seed, step) alone."""
 
 from dataclasses import dataclass
 

@@ -4,8 +4,8 @@
         --detector_model yunet.onnx --output crops
 
 Writes `crops.npy` (RGB uint8 [N, 112, 112, 3]), `teacher.npy` (float32 [N, 2, D], unit length; the photo and its
-mirror image) and `people.csv` (a row a crop: `identity,group,gender,source,file`; `group` is what must not be split between
-training and held-back people: the family, or the identity itself).
+mirror image) and `people.csv` (a row a crop: `identity,group,gender,source,file`; `group` is what must not be split
+between training and held-back people: the family, or the identity itself).
 """
 
 import argparse
@@ -21,13 +21,9 @@ from PIL import Image
 from tqdm import tqdm
 
 from facecom.faces import align, detect, open_detector
+from facecom.holdback import group_of
 
 PHOTO_TYPES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
-
-
-def group_of(identity: str, source: str) -> str:
-    """What must stay together when people are held back: in `fiw` the family, the part before `m`."""
-    return identity.split("m")[0] if source == "fiw" else identity
 
 
 def crops_of_table(path: Path):
@@ -106,7 +102,7 @@ def main(args):
 def get_args_parser():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--faces", nargs="*", default=[], help="parquet tables of aligned crops")
-    parser.add_argument("--data_dir", nargs="*", default=[], help="folders of identity folders (clean photos are taken)")
+    parser.add_argument("--data_dir", nargs="*", default=[], help="folders of identity folders: the clean photos")
     parser.add_argument("--teacher", required=True, help="ONNX face embedder, 112 px RGB crops, ImageNet mean and std")
     parser.add_argument("--detector_model", help="YuNet ONNX file, for --data_dir")
     parser.add_argument("--output", default="crops")

@@ -70,6 +70,7 @@ def speed_up(network: nn.Module) -> nn.Module:
     for module in network.modules():
         if type(module) is nn.Conv2d and module.groups == module.in_channels == module.out_channels > 1:
             kernel = module.kernel_size[0]
-            if module.stride == (1, 1) and kernel % 2 and module.padding == (kernel // 2,) * 2 and module.bias is not None:
+            plain = module.stride == (1, 1) and module.padding == (kernel // 2, kernel // 2)
+            if plain and kernel % 2 and module.bias is not None:
                 module.__class__ = FastDepthwise
     return network

@@ -55,7 +55,8 @@ def objective(model, views, targets, labels, identity_loss, args) -> tuple[torch
         logits = student @ targets.T * 20
         same = labels[:, None] == labels[None]
         same.fill_diagonal_(False)
-        parts["contrast"] = F.cross_entropy(logits.masked_fill(same, -1e4), torch.arange(len(logits), device=logits.device))
+        own = torch.arange(len(logits), device=logits.device)
+        parts["contrast"] = F.cross_entropy(logits.masked_fill(same, -1e4), own)
         loss = loss + args.contrast_weight * parts["contrast"]
     return loss, {name: float(value.detach()) for name, value in parts.items()}
 

@@ -8,19 +8,24 @@ from facecom.distortions import distort
 CONDITIONS = ("clean", "blurred", "foggy", "lowlight", "noisy", "rainy", "resized", "sunny")
 
 
-def embed(model, crops, device: str, amp: bool, batch_size: int = 256) -> np.ndarray:
-    """crops: RGB uint8 [N, H, W, 3] -> float32 [N, 128]."""
+def embed_with_quality(model, crops, device: str, amp: bool, batch_size: int = 256) -> tuple[np.ndarray, np.ndarray]:
+    """crops: RGB uint8 [N, H, W, 3] -> embeddings float32 [N, 128], quality float32 [N]."""
     parts = []
+    model.eval()
     with torch.inference_mode(), torch.autocast(device, dtype=torch.bfloat16, enabled=amp):
         for start in range(0, len(crops), batch_size):
             x = torch.from_numpy(crops[start : start + batch_size]).to(device).permute(0, 3, 1, 2).float()
-            parts.append(model.embed(x.sub_(127.5).div_(127.5)).cpu().numpy())
-    return np.concatenate(parts)
+            parts.append([part.cpu().numpy() for part in model.embed_with_quality(x.sub_(127.5).div_(127.5))])
+    return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
+
+
+def embed(model, crops, device: str, amp: bool) -> np.ndarray:
+    """crops: RGB uint8 [N, H, W, 3] -> float32 [N, 128], unit length."""
+    return embed_with_quality(model, crops, device, amp)[0]
 
 
 def validate(model, people, device: str, amp: bool, limit: int = 1500, seed: int = 0) -> list[dict]:
     """Rows `condition, tar (at FAR 1e-3), rank1 (own photo left out), cosine (to the teacher's clean embedding)`."""
-    model.eval()
     # Whole people, so that other photos are there.
     order = np.random.default_rng(seed).permutation(np.unique(people.identity[people.held_back]))
     rank = {name: place for place, name in enumerate(order)}
