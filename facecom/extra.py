@@ -9,8 +9,12 @@ from torch.utils.data import ConcatDataset, Subset
 
 from facecom.errors import FacecomError
 from facecom.faces import Aligner
+from facecom.holdback import group_of
 from facecom.photos import GENDERS, hold_back, task_a_table, task_b_table
 from facecom.samples import Crops, load_crops
+
+#: Share of the people of an extra source who are held back, as many (and the same ones) as of the shipped encoder's.
+HELD_BACK = 0.05
 
 #: Columns of a table that hold the five landmarks, in pixels of the photo, in the order of `faces.TEMPLATE`.
 LANDMARK_COLUMNS = [
@@ -41,11 +45,6 @@ def open_extra(
     if task == "A" and not set(table["gender"]) <= set(GENDERS):
         raise FacecomError(f"{path}: holds no male/ and female/ folders: --extra_data needs to know the gender")
     return table, crops
-
-
-def group_of(identity: str, source: str) -> str:
-    """What must stay together when people are held back: in `fiw` the family (the part before `m`), else the person."""
-    return identity.split("m")[0] if source == "fiw" else identity
 
 
 def _read_table(path: Path, task: str) -> tuple[pd.DataFrame, list[bytes], np.ndarray]:
@@ -86,7 +85,7 @@ def joined(parts: Sequence[tuple[pd.DataFrame, Sequence]]) -> tuple[pd.DataFrame
     return pd.concat([table for table, _ in parts], ignore_index=True), ConcatDataset([crops for _, crops in parts])
 
 
-def parted(table: pd.DataFrame, crops: Sequence, share: float = 0.1) -> tuple[tuple, tuple]:
+def parted(table: pd.DataFrame, crops: Sequence, share: float = HELD_BACK) -> tuple[tuple, tuple]:
     """A source as (table, crops) to train on and (table, crops) held back, whole groups on either side."""
     numbered = table.assign(row=np.arange(len(table)))
     parts = hold_back(numbered, share, groups=numbered["group"])

@@ -15,3 +15,8 @@ def held_back_position(identity: str, seed: int = 0) -> float:
     """A number from 0 to 1 that a name hashes to: at a share above it, the identity is held back."""
     digest = hashlib.sha256(f"{seed}/{identity}".encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64
+
+
+def group_of(identity: str, source: str) -> str:
+    """What must stay together when people are held back: in `fiw` the family (the part before `m`), else the person."""
+    return identity.split("m")[0] if source == "fiw" else identity

@@ -105,6 +105,17 @@ def test_task_a_is_calibrated_on_held_back_people(sample_a, tmp_path, capsys):
     assert point["threshold"] == 0.5 and point["photos"] == 12 and point["identities"] == 2
 
 
+def test_extra_people_join_training_and_strangers_the_operating_point(sample_b, tmp_path, capsys):
+    data = tmp_path / "data"
+    shutil.copytree(sample_b / "train", data / "train")
+    run("B", data, tmp_path, "--workers", 0, "--epochs", 1, "--extra_data", sample_b / "val")
+    said = capsys.readouterr().out
+    assert "training photos: 4 people, 12 photos, 96 files" in said  # 2 of each 4 people are held back
+    assert "held-back strangers: 2 people, 6 photos, 48 files" in said
+    point = checkpoint.load(tmp_path / "best.pt", "siamese").operating_points[0]
+    assert point["impostor"] == 144 + 48 * 48 and point["genuine"] == 96 and point["identities"] == 2
+
+
 def test_the_gender_network_starts_from_a_siamese_one(sample_a, sample_b, tmp_path, capsys):
     run("B", sample_b, tmp_path / "b", "--workers", 0, "--epochs", 1, "--conditions", "none")
     encoder = checkpoint.load(tmp_path / "b" / "best.pt", "siamese")

@@ -1,0 +1,24 @@
+import numpy as np
+import pytest
+
+from facecom.calibration import fit_temperature
+
+
+def test_a_known_temperature_is_found():
+    rng = np.random.default_rng(0)
+    true = rng.normal(0, 2, 200_000)
+    labels = rng.random(200_000) < 1 / (1 + np.exp(-true))
+    for temperature in (0.3, 1.0, 2.5):
+        assert fit_temperature(true * temperature, labels) == pytest.approx(temperature, rel=0.02)
+
+
+def test_the_optimum_in_closed_form():
+    # Logits +-1, three of four right: sigmoid(1 / T) = 3 / 4, so T = 1 / ln 3.
+    logits, labels = np.array([1.0, 1, 1, -1]), np.array([1, 1, 0, 0])
+    assert fit_temperature(logits, labels) == pytest.approx(1 / np.log(3), rel=1e-6)
+    # The wrong one counts three times: half are right, and no confidence is warranted.
+    assert fit_temperature(logits, labels, np.array([1, 1, 3, 1])) == pytest.approx(20, rel=1e-3)
+
+
+def test_perfect_answers_stay_finite():
+    assert fit_temperature(np.array([3.0, -3.0]), np.array([1, 0])) == pytest.approx(0.05, rel=1e-3)

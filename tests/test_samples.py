@@ -1,0 +1,93 @@
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from facecom import samples
+from facecom.conditions import DISTORTIONS, distort
+from facecom.errors import FacecomError
+from facecom.faces import TEMPLATE, Aligner, align
+from facecom.samples import Crops, Samples, batches, derived_seed, evaluation_batches, load_crops, with_copies
+from facecom.transforms import eval_transform, train_transform
+
+HALF = (0.5,) * 3
+
+
+@pytest.fixture
+def photos(tmp_path):
+    rng = np.random.default_rng(0)
+    rows = []
+    for number in range(5):
+        path = tmp_path / f"{number}.png"
+        cv2.imwrite(str(path), rng.integers(0, 256, (60, 60, 3), np.uint8))
+        rows.append({"path": str(path), "identity": str(number), "photo": str(number), "condition": "clean"})
+    return pd.DataFrame(rows)
+
+
+@pytest.mark.parametrize("mode", ["fixed", "off"])
+def test_crops_are_the_same_from_memory_and_from_the_files(photos, mode, monkeypatch):
+    aligner = Aligner(mode, 32)
+    table, kept = load_crops(photos, aligner, quiet=True)
+    monkeypatch.setattr(samples, "IN_MEMORY", 0)
+    _, cut = load_crops(photos, aligner, quiet=True)
+    assert kept.array.shape == (5, 32, 32, 3) and cut.array is None
+    assert all((kept[i] == cut[i]).all() for i in range(5)) and len(cut) == 5
+    assert table.equals(photos)
+
+
+def test_known_landmarks_are_cut_by_them(photos):
+    image = cv2.imread(photos["path"][0])[:, :, ::-1]
+    encoded = cv2.imencode(".png", image[:, :, ::-1])[1].tobytes()
+    landmarks = np.stack([TEMPLATE / 2, np.full((5, 2), np.nan)]).astype(np.float32)
+    crops = Crops([encoded, encoded], landmarks, Aligner("off", 32))
+    assert (crops[0] == align(image, landmarks[0], 32)).all()
+    assert (crops[1] == Aligner("off", 32)([image]).crops[0]).all()
+    with pytest.raises(FacecomError, match="a photo in a table is damaged"):
+        Crops([b"no photo"], landmarks, Aligner("off", 32))[0]
+
+
+def test_unreadable_files_are_left_out_and_counted(photos, tmp_path, capsys):
+    (tmp_path / "1.png").write_bytes(b"text")
+    table, crops = load_crops(photos, Aligner("off", 32), quiet=True)
+    assert table["photo"].tolist() == ["0", "2", "3", "4"] and len(crops) == 4
+    assert "1 of 5 files left out" in capsys.readouterr().out
+    with pytest.raises(FacecomError, match="none of the training photos could be read: .*1.png"):
+        load_crops(photos[1:2], Aligner("off", 32), quiet=True, name="training photos")
+
+
+def test_views_do_not_depend_on_the_number_of_processes():
+    crops = np.random.default_rng(1).integers(0, 256, (6, 32, 32, 3), np.uint8)
+    transforms = {"clean": train_transform(32, HALF, HALF), "eval": eval_transform(32, HALF, HALF)}
+    rows = np.array([[0, 0], [1, 2], [3, 4], [5, 5], [2, 1]])
+    which = ["clean"] * 5 + ["eval"]
+    made = Samples(crops, transforms, which, rows, np.arange(10).reshape(5, 2), seed=3)
+    alone, helped = (list(batches(made, 2, workers=workers)) for workers in (0, 2))
+    assert len(alone) == 3 and [len(batch[2]) for batch in alone] == [2, 2, 1]
+    for one, other in zip(alone, helped, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+    assert alone[1][2].tolist() == [4, 6] and alone[1][3].tolist() == [5, 7]
+    assert not torch.equal(*(view[0] for view in alone[0][:2]))  # both sides of a pair are views of their own
+    assert torch.equal(*(view[1] for view in alone[1][:2]))  # row 3 is crop 5, which is not augmented
+    assert len(list(batches(made, 2, whole=True))) == 2 and len(list(batches(made, 9, whole=True))) == 1
+
+
+def test_evaluation_batches_keep_the_order():
+    crops = [np.full((8, 8, 3), value, np.uint8) for value in (255, 0, 51)]
+    found = torch.cat([x for (x,) in evaluation_batches(crops, eval_transform(8, HALF, HALF), 2)])
+    assert torch.allclose(found[:, 0, 0, 0], torch.tensor([1.0, -1.0, -0.6]))
+
+
+def test_copies_take_the_conditions_in_turn(photos):
+    crops = list(np.random.default_rng(2).integers(0, 256, (5, 48, 48, 3), np.uint8))
+    photos.loc[1, "condition"] = "foggy"
+    table, more = with_copies(photos, crops, 1.0, seed=4)
+    assert table["condition"].tolist() == ["clean", "foggy", "clean", "clean", "clean", *DISTORTIONS[:4]]
+    assert table["photo"].tolist()[5:] == ["0", "2", "3", "4"]
+    assert (more[6] == distort(crops[2], DISTORTIONS[1], 3, derived_seed(4, 2), 1.0)).all()
+    assert (more[3] == crops[3]).all() and len(more) == 9
+
+
+def test_derived_seeds_differ():
+    seeds = {derived_seed(*parts) for parts in [(1,), (1, 0, 1), (1, 1), (1, 1, 0, 2), (2, 1), (1, 2)]}
+    assert len(seeds) == 6 and derived_seed(1, 2) == derived_seed(1, 2)
