@@ -7,9 +7,11 @@ import math
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
+from benchmarks.landmarks import by_condition
 from facecom import checkpoint
 from facecom.faces import find, landmark_errors
 from facecom.models import LandmarkNet, build_model
@@ -182,6 +184,21 @@ def test_training_learns_and_resumes(tmp_path, monkeypatch):
         rows = list(csv.DictReader(file))
     assert [row["epoch"] for row in rows] == ["1.0", "2.0", "3.0"]
     assert float(rows[-1]["train_error"]) < float(rows[0]["train_error"])
+
+
+def test_figures_by_condition():
+    """40 noisy photos of two people: four failures, one of them among the two of least confidence."""
+    table = pd.DataFrame({"identity": ["a", "b"] * 20, "condition": "noisy"})
+    errors, confidence = np.full(40, 0.02), np.linspace(0.5, 0.9, 40)
+    errors[[0, 10, 20]], errors[30] = 0.5, np.nan  # the last one: no face seen
+    rows = {row["metric"]: row for row in by_condition(table, errors, confidence, resamples=20, seed=0)}
+    assert rows["error"]["value"] == pytest.approx((36 * 0.02 + 3 * 0.5) / 39)
+    assert rows["failed"]["value"] == pytest.approx(4 / 40)
+    assert rows["failed_kept"]["value"] == pytest.approx(3 / 38)
+    assert rows["caught"]["value"] == pytest.approx(1 / 4)
+    assert rows["seen"]["value"] == pytest.approx(39 / 40)
+    assert rows["confidence"]["value"] == pytest.approx(0.7)
+    assert rows["failed"]["count"] == 40 and rows["failed"]["low"] <= 0.1 <= rows["failed"]["high"]
 
 
 @pytest.fixture(scope="module")
