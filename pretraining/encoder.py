@@ -233,7 +233,7 @@ def append(path: Path, row: dict):
 
 def evaluate(run: Run):
     """Held-back TAR@FAR=1e-3 and rank-1 of the EMA weights, per condition -> validation.csv."""
-    rows = validate(run.ema.module, run.people, run.args.device, run.args.amp)
+    rows = validate(run.ema.module, run.people, run.args.device, run.args.amp, run.args.size)
     for row in rows:
         append(run.folder / "validation.csv", {"photos": run.photos, "minutes": round(run.seconds / 60, 1)} | row)
     print("validation", {r["condition"]: (r["tar"], r["rank1"], r["cosine"]) for r in rows}, flush=True)

@@ -1,5 +1,6 @@
 """How well the encoder knows held-back people: each condition's probes against other, clean photos."""
 
+import cv2
 import numpy as np
 import torch
 
@@ -24,7 +25,14 @@ def embed(model, crops, device: str, amp: bool) -> np.ndarray:
     return embed_with_quality(model, crops, device, amp)[0]
 
 
-def validate(model, people, device: str, amp: bool, limit: int = 1500, seed: int = 0) -> list[dict]:
+def resized(crops: np.ndarray, size: int) -> np.ndarray:
+    """RGB uint8 [N, H, W, 3] -> [N, size, size, 3]."""
+    if crops.shape[1] == size:
+        return crops
+    return np.stack([cv2.resize(crop, (size, size), interpolation=cv2.INTER_AREA) for crop in crops])
+
+
+def validate(model, people, device: str, amp: bool, size: int, limit: int = 1500, seed: int = 0) -> list[dict]:
     """Rows `condition, tar (at FAR 1e-3), rank1 (own photo left out), cosine (to the teacher's clean embedding)`."""
     # Whole people, so that other photos are there.
     order = np.random.default_rng(seed).permutation(np.unique(people.identity[people.held_back]))
@@ -34,13 +42,13 @@ def validate(model, people, device: str, amp: bool, limit: int = 1500, seed: int
     crops = np.stack([people.crops[i] for i in chosen])
     same = identity[:, None] == identity[None]
     own = np.eye(len(chosen), dtype=bool)
-    gallery = embed(model, crops, device, amp)
+    gallery = embed(model, resized(crops, size), device, amp)
     rows = []
     for condition in CONDITIONS:
         probes = gallery
         if condition != "clean":
             copies = [distort(crop, condition, 3, int(i), scale=1.0) for crop, i in zip(crops, chosen, strict=True)]
-            probes = embed(model, np.stack(copies), device, amp)
+            probes = embed(model, resized(np.stack(copies), size), device, amp)
         scores = probes @ gallery.T
         impostors = np.sort(scores[~same])
         threshold = impostors[int(np.ceil(len(impostors) * (1 - 1e-3))) - 1]

@@ -1,0 +1,109 @@
+"""The encoder's training, on a few drawn people: what it writes, that it learns, and that it resumes."""
+
+import csv
+
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("pytorch_metric_learning", reason='needs pip install -e ".[pretraining]"')
+
+from facecom.faces import align  # noqa: E402
+from facecom.holdback import is_held_back  # noqa: E402
+from facecom.synthetic import draw_person  # noqa: E402
+from pretraining import encoder, ship  # noqa: E402
+from pretraining.batches import Augmentation, Batches  # noqa: E402
+from pretraining.people import People  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def crops(tmp_path_factory):
+    """Packed crops of twelve drawn people, two photos each; the teacher's embeddings are theirs by construction."""
+    folder = tmp_path_factory.mktemp("crops")
+    # Enough of them are held back at 5 %: names are tried until two are.
+    names = [f"p{n}" for n in range(200)]
+    people = [n for n in names if is_held_back(n, 0.05)][:3] + [n for n in names if not is_held_back(n, 0.05)][:9]
+    rng = np.random.default_rng(0)
+    pictures, rows, teacher = [], ["identity,group,gender,source,file"], []
+    for number, name in enumerate(people):
+        centre = rng.standard_normal(128)
+        for photo in range(2):
+            image, landmarks = draw_person(number, photo, size=112)
+            pictures.append(align(image, landmarks))
+            rows.append(f"{name},{name},,drawn,")
+            both = centre + 0.1 * rng.standard_normal((2, 128))
+            teacher.append(both / np.linalg.norm(both, axis=1, keepdims=True))
+    np.save(folder / "crops.npy", np.stack(pictures))
+    np.save(folder / "teacher.npy", np.stack(teacher).astype(np.float32))
+    (folder / "people.csv").write_text("\n".join(rows) + "\n")
+    return folder
+
+
+def arguments(crops, run_dir, *more):
+    torch.set_num_threads(1)
+    words = f"--crops {crops} --run_dir {run_dir} --batch_size 4 --photos 16 --size 64 --small_size 64 --workers 0"
+    words += " --backbone test_convnext --no-amp --log_every 2 --validations 1"
+    return encoder.get_args_parser().parse_args([*words.split(), *more])
+
+
+def test_people_are_parted_by_whole_groups(crops):
+    people = People(crops)
+    assert len(people.training) == 18 and len(people.held_back) == 6
+    assert not set(people.identity[people.training]) & set(people.identity[people.held_back])
+    assert (people.labels[people.held_back] == -1).all() and people.labels.max() == 8
+    np.testing.assert_allclose(np.linalg.norm(people.centres(), axis=1), 1, rtol=1e-5)
+
+
+def test_batches_follow_from_seed_and_step(crops):
+    people = People(crops)
+    make = lambda seed: Batches(people.crops, people.training, 6, 6, 64, Augmentation(), seed)  # noqa: E731
+    views, indexes = make(0)[4]
+    assert views.shape == (6, 64, 64, 3) and views.dtype == torch.uint8
+    assert torch.equal(views, make(0)[4][0]) and not torch.equal(views, make(1)[4][0])
+    # Three batches of six are the eighteen training photos, each once.
+    assert sorted(np.concatenate([make(0)[step][1] for step in range(3)])) == sorted(people.training)
+
+
+def test_optimizers_move_the_weights_and_files_are_written(crops, tmp_path):
+    for optimizer in ("adamw", "muon"):
+        run_dir = tmp_path / optimizer
+        encoder.main(arguments(crops, run_dir, "--optimizer", optimizer, "--identity", "learned"))
+        assert {p.name for p in run_dir.iterdir()} == {"args.json", "log.csv", "validation.csv", "last.pt", "ema.pt"}
+        rows = list(csv.DictReader(open(run_dir / "validation.csv")))
+        assert [row["condition"] for row in rows][:2] == ["clean", "blurred"] and rows[0]["photos"] == "16"
+        model, config, about = ship.open_candidate(run_dir / "ema.pt")
+        assert config["backbone"] == "test_convnext" and about["data"] == {"photos_seen": 16}
+        assert model.embed(torch.zeros(1, 3, 64, 64)).shape == (1, 128)
+
+
+def test_a_resumed_run_ends_with_the_same_weights(crops, tmp_path, monkeypatch):
+    encoder.main(arguments(crops, tmp_path / "whole"))
+    stop = encoder.train_until
+
+    def cut(run, until, size, network):
+        stop(run, lambda r: r.step >= 2, size, network)
+        run.save()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(encoder, "train_until", cut)
+    with pytest.raises(KeyboardInterrupt):
+        encoder.main(arguments(crops, tmp_path / "cut"))
+    monkeypatch.setattr(encoder, "train_until", stop)
+    encoder.main(arguments(crops, tmp_path / "cut", "--resume"))
+    whole, cut = (torch.load(tmp_path / name / "last.pt", weights_only=True) for name in ("whole", "cut"))
+    assert whole["place"][:2] == cut["place"][:2] == [4, 16]
+    assert all(torch.equal(whole["model"][name], cut["model"][name]) for name in whole["model"])
+
+
+def test_learning_rate_warms_up_and_ends_at_nothing(crops, tmp_path):
+    args = arguments(crops, tmp_path, "--lr", "1")
+    assert encoder.learning_rate(0.01, args) == pytest.approx(0.5)
+    assert encoder.learning_rate(0.51, args) == pytest.approx(0.5)
+    assert encoder.learning_rate(1, args) == pytest.approx(0)
+
+
+def test_limit_is_where_half_of_the_worse_photos_are_good():
+    figure = np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
+    assert ship.limit_of(figure, np.array([0, 0, 1, 1, 1, 1.0])) == 0.5  # of the four below it two are good
+    assert ship.limit_of(figure, np.ones(6)) == 0
+    assert ship.limit_of(figure, np.zeros(6)) == 0.6
