@@ -13,6 +13,7 @@ from facecom.holdback import is_held_back  # noqa: E402
 from facecom.synthetic import draw_person  # noqa: E402
 from pretraining import encoder, ship  # noqa: E402
 from pretraining.batches import Augmentation, Batches  # noqa: E402
+from pretraining.experiments import compare  # noqa: E402
 from pretraining.people import People  # noqa: E402
 
 
@@ -74,6 +75,12 @@ def test_optimizers_move_the_weights_and_files_are_written(crops, tmp_path):
         model, config, about = ship.open_candidate(run_dir / "ema.pt")
         assert config["backbone"] == "test_convnext" and about["data"] == {"photos_seen": 16}
         assert model.embed(torch.zeros(1, 3, 64, 64)).shape == (1, 128)
+    rows = compare([tmp_path / "adamw", tmp_path / "muon"])
+    assert [(row["run"], row["optimizer"], row["photos"]) for row in rows] == [
+        ("adamw", "adamw", "16"),
+        ("muon", "muon", "16"),
+    ]
+    assert "seed" not in rows[0]  # only what differs
 
 
 def test_a_resumed_run_ends_with_the_same_weights(crops, tmp_path, monkeypatch):

@@ -1,0 +1,63 @@
+"""Short encoder runs side by side: what was different, how many photos it saw, what came of it.
+
+    python -m pretraining.experiments runs/adamw runs/muon --output results/encoder_experiments.csv
+
+A row a run folder of `pretraining.encoder`: its name, the settings that are not the same in all runs, and the last
+figures of log.csv (training losses) and validation.csv (TAR at FAR 1e-3 and rank-1 of held-back people, averaged
+weights; `bad` is the mean of the seven distortions).
+"""
+
+import argparse
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+
+#: Settings of the machine, not of the recipe.
+NOT_RECIPE = {"crops", "run_dir", "resume", "device", "compile", "threads", "workers", "log_every", "save_minutes"}
+
+
+def last_figures(folder: Path) -> dict:
+    """The end of a run: photos, minutes, losses, held-back figures."""
+    log = list(csv.DictReader(open(folder / "log.csv")))
+    validation = list(csv.DictReader(open(folder / "validation.csv")))[-8:]
+    figures = {name: log[-1][name] for name in ("photos", "minutes", "distillation")}
+    clean = next(row for row in validation if row["condition"] == "clean")
+    for name in ("tar", "rank1", "cosine"):
+        figures[f"clean_{name}"] = clean[name]
+        bad = [float(row[name]) for row in validation if row["condition"] != "clean"]
+        figures[f"bad_{name}"] = round(float(np.mean(bad)), 4)
+    return figures
+
+
+def compare(folders: list[Path]) -> list[dict]:
+    """A row a run. Raises FileNotFoundError for a folder that is no run."""
+    settings = [json.loads((folder / "args.json").read_text()) for folder in folders]
+    names = [name for name in settings[0] if name not in NOT_RECIPE]
+    differ = [name for name in names if len({str(one.get(name)) for one in settings}) > 1]
+    return [
+        {"run": folder.name, **{name: one.get(name) for name in differ}, **last_figures(folder)}
+        for folder, one in zip(folders, settings, strict=True)
+    ]
+
+
+def main(args):
+    rows = compare([Path(folder) for folder in args.folders])
+    with open(args.output, "w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    for row in rows:
+        print(row)
+
+
+def get_args_parser():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("folders", nargs="+", help="run folders of pretraining.encoder")
+    parser.add_argument("--output", default="results/encoder_experiments.csv")
+    return parser
+
+
+if __name__ == "__main__":
+    main(get_args_parser().parse_args())
