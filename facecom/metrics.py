@@ -225,16 +225,16 @@ def rank_k(scores: np.ndarray, same: np.ndarray, k: int) -> float:
 
 
 def macro_f1_of_confusion(confusion: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Macro F1 over the identities that were asked for or answered (scikit-learn's `average="macro"`), [B].
+    """Mean F1 of the identities that were asked for, [B].
 
-    confusion: counts [I, J] of true identity by answer, J >= I; weights: [B, I] of the true identities.
+    confusion: counts [I, I] of true identity by answer; weights: [B, I]. An identity drawn twice is two people with
+    the same photos: each answers for its own, and wrong answers weigh as often as those who gave them were drawn.
     """
-    identities = len(confusion)
-    hits = weights * np.diagonal(confusion)
-    asked, answered = weights * confusion.sum(1), weights @ confusion
-    padding = ((0, 0), (0, confusion.shape[1] - identities))
-    f1 = share(2 * np.pad(hits, padding), np.pad(asked, padding) + answered)
-    return share(np.nansum(f1, 1), (~np.isnan(f1)).sum(1))
+    hits, asked = np.diagonal(confusion), confusion.sum(1)
+    mistaken_for = weights @ (confusion - np.diag(hits))
+    f1 = share(2 * hits, asked + hits + mistaken_for)
+    known = asked > 0
+    return share((weights * f1)[:, known].sum(1), weights[:, known].sum(1))
 
 
 # ---- intervals

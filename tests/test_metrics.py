@@ -160,18 +160,23 @@ def test_ranks_by_hand():
     assert metrics.rank_k(scores, same, 3) == 1
 
 
-def test_macro_f1_is_scikit_learns_in_every_resample():
+def test_macro_f1_is_scikit_learns_over_those_asked_for():
     rng = np.random.default_rng(1)
     truth, answer = rng.integers(0, 5, 60), rng.integers(0, 7, 60)  # 5 and 6 are answered, never asked for
     truth[truth == 3] = 2
     confusion = np.zeros((7, 7))
     np.add.at(confusion, (truth, answer), 1)
-    drawn = np.array([[1, 1, 1, 1, 1, 1, 1], [2, 0, 1, 0, 3, 0, 0]])
-    expected = [
-        sk.f1_score(np.repeat(truth, w[truth]), np.repeat(answer, w[truth]), average="macro", zero_division=0)
-        for w in drawn
-    ]
-    np.testing.assert_allclose(metrics.macro_f1_of_confusion(confusion, drawn.astype(float)), expected)
+    expected = sk.f1_score(truth, answer, average="macro", labels=np.unique(truth), zero_division=0)
+    assert metrics.macro_f1_of_confusion(confusion, np.ones((1, 7))) == pytest.approx([expected])
+    assert np.isnan(metrics.macro_f1_of_confusion(np.zeros((2, 2)), np.ones((1, 2)))).all()
+
+
+def test_macro_f1_of_repeated_identities():
+    # Person 0 drawn twice: its copy has 3 of 4 right, and person 1's one mistake goes to either of them.
+    confusion = np.array([[3, 1], [1, 1]])
+    weights = np.array([[2.0, 1.0]])
+    expected = (2 * 6 / (4 + 3 + 1) + 2 / (2 + 1 + 2)) / 3
+    assert metrics.macro_f1_of_confusion(confusion, weights) == pytest.approx([expected])
 
 
 def test_curves_of_resamples_are_the_curves_of_repeated_scores(scores):
