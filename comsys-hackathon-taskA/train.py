@@ -24,8 +24,10 @@ def get_args_parser() -> argparse.ArgumentParser:
         parents=[recipes.training_arguments("gender", HERE / "data" / "Task_A", BEST), cli.shared_arguments()],
     )
     group = parser.add_argument_group("Task A")
-    group.add_argument("--lr", type=float, help="learning rate of the backbone")
-    group.add_argument("--head_lr", type=float, help="learning rate of the classifier on top of it")
+    group.add_argument("--lr", type=float, help="learning rate of the backbone (default: %(default)s)")
+    group.add_argument(
+        "--head_lr", type=float, help="learning rate of the classifier on top of it (default: %(default)s)"
+    )
     group.add_argument("--gamma", type=float, default=2.0, help="focus of the focal loss on hard photos")
     group.add_argument("--smoothing", type=float, default=0.1, help="label smoothing, for some labels are wrong")
     group.add_argument(
@@ -34,6 +36,7 @@ def get_args_parser() -> argparse.ArgumentParser:
         default="auto",
         help="of men and women: draw as many of each, weigh the rarer, or nothing; auto looks at the counts",
     )
+    parser.set_defaults(**recipes.GENDER["facecom"])
     return parser
 
 

@@ -24,8 +24,9 @@ def get_args_parser() -> argparse.ArgumentParser:
         parents=[recipes.training_arguments("siamese", HERE / "data" / "Task_B", BEST), cli.shared_arguments()],
     )
     group = parser.add_argument_group("Task B")
-    group.add_argument("--lr", type=float, help="learning rate")
+    group.add_argument("--lr", type=float, help="learning rate (default: %(default)s)")
     group.add_argument("--margin", type=float, default=1.0, help="distance that two people are pushed apart to")
+    parser.set_defaults(**recipes.SIAMESE["facecom"])
     return parser
 
 

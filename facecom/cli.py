@@ -127,8 +127,9 @@ def settings_as_flags(path: str | Path, parser: argparse.ArgumentParser) -> list
 
 
 def save_settings(path: str | Path, args: argparse.Namespace) -> None:
-    """Write the resolved arguments as YAML that `--config` takes."""
-    settings = {name: str(value) if isinstance(value, Path) else value for name, value in vars(args).items()}
+    """Write the resolved arguments as YAML that `--config` takes; what only says how to start is left out."""
+    kept = {name: value for name, value in vars(args).items() if name not in ("config", "resume")}
+    settings = {name: str(value) if isinstance(value, Path) else value for name, value in kept.items()}
     with write_whole(path) as file:
         yaml.safe_dump(settings, file, sort_keys=True)
 

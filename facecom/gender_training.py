@@ -27,7 +27,9 @@ class GenderJob:
     """See `training.Job`. sets, data: of `preparation.open_data`."""
 
     def __init__(self, args: argparse.Namespace, start: Start, preprocessing: dict, sets: dict, data: dict, device):
-        self.args, self.sets, self.preprocessing, self.config, self.data = args, sets, preprocessing, start.config, data
+        self.args, self.sets, self.data = args, sets, data
+        self.config, self.preprocessing, self.limits = start.config, preprocessing, start.limits
+        self.judge_start = start.whole
         self.device, self.amp = device, cli.pick_amp(args.amp, device)
         self.model = start.model.to(device, memory_format=torch.channels_last)
         self.published = args.recipe == "published"
@@ -94,6 +96,7 @@ class GenderJob:
             "preprocessing": self.preprocessing,
             "operating_points": self.operating_points,
             "temperature": self.temperature,
+            "limits": self.limits,
             "data": self.data,
         }
 

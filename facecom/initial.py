@@ -16,13 +16,15 @@ DEFAULT_BACKBONE = "convnext_atto"
 
 @dataclass
 class Start:
-    """model: in train mode, float32, on the CPU; config: of `models.build_model`, without `task`; preprocessing: of the
-    checkpoint it starts from, or None; said: one line for the user."""
+    """model: in train mode, float32, on the CPU; config: of `models.build_model`, without `task`; said: a line for the
+    user; preprocessing, limits: of the checkpoint it starts from, or None; whole: it can do its task already."""
 
     model: nn.Module
     config: dict
-    preprocessing: dict | None
     said: str
+    preprocessing: dict | None = None
+    limits: dict | None = None
+    whole: bool = False
 
 
 def initial_model(
@@ -66,7 +68,8 @@ def initial_model(
     new = sorted({name.split(".")[0] for name in missing})
     said = f"starts from {loaded.path.name} ({config['backbone']}, {config['img_size']} px)"
     said += f"; new: {', '.join(new)}" if new else ""
-    return Start(model.train(), config, loaded.preprocessing, said)
+    whole = source == task
+    return Start(model.train(), config, said, loaded.preprocessing, loaded.info.get("limits") if whole else None, whole)
 
 
 def _new_model(task: str, init: str, backbone: str, pool: str | None, img_size: int) -> Start:
@@ -75,7 +78,7 @@ def _new_model(task: str, init: str, backbone: str, pool: str | None, img_size: 
     # Residual scales of 1e-6 are made for long trainings; ImageNet's weights have them.
     config = {"backbone": backbone, "pool": pool, "img_size": img_size, "layer_scale": init == "imagenet"}
     if init == "none":
-        return Start(_build(task, config).train(), config, None, f"starts from nothing ({backbone}, {img_size} px)")
+        return Start(_build(task, config).train(), config, f"starts from nothing ({backbone}, {img_size} px)")
     try:
         model = _build(task, config | {"pretrained": True})
     except FacecomError:
@@ -85,7 +88,7 @@ def _new_model(task: str, init: str, backbone: str, pool: str | None, img_size: 
             f"--init imagenet: the weights of {backbone} could not be downloaded ({_first_line(error)}): "
             "check the network, or pass --init none"
         ) from error
-    return Start(model.train(), config, None, f"starts from ImageNet ({backbone}, {img_size} px)")
+    return Start(model.train(), config, f"starts from ImageNet ({backbone}, {img_size} px)")
 
 
 def _build(task: str, config: dict) -> nn.Module:

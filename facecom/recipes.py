@@ -75,10 +75,12 @@ def training_arguments(task: str, data_dir: Path, best_name: str) -> argparse.Ar
     group.add_argument("--img_size", type=int, help="side of the crops in pixels (default: that of --init, or 112)")
     group = parser.add_argument_group("training")
     group.add_argument("--recipe", choices=("facecom", "published"), default="facecom", help="a set of defaults")
-    group.add_argument("--epochs", type=int)
-    group.add_argument("--batch_size", type=int)
-    group.add_argument("--weight_decay", type=float)
-    group.add_argument("--patience", type=int, help="epochs without a better one before it stops")
+    group.add_argument("--epochs", type=int, help="at most (default: %(default)s)")
+    group.add_argument("--batch_size", type=int, help="photos or pairs a step (default: %(default)s)")
+    group.add_argument("--weight_decay", type=float, help="of AdamW (default: %(default)s)")
+    group.add_argument(
+        "--patience", type=int, help="epochs without a better one before it stops (default: %(default)s)"
+    )
     group = parser.add_argument_group("results")
     group.add_argument("--run_dir", type=Path, default=Path("runs") / task, help="settings, log, curves, checkpoints")
     group.add_argument(

@@ -61,7 +61,7 @@ def epoch_line(row: Mapping, epochs: int) -> str:
     sets: dict[str, list[str]] = {}
     for name, value in row.items():
         prefix, _, metric = name.partition("_")
-        if metric:
+        if metric and value == value:
             sets.setdefault(prefix, []).append(f"{metric} {value:.4f}")
     titles = {"train": "train", "held": "held back", "val": "val"}
     lines = [f"  {titles[prefix]:<9} {'  '.join(figures)}" for prefix, figures in sets.items()]

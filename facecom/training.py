@@ -22,16 +22,20 @@ from facecom.errors import FacecomError
 from facecom.runs import draw_curves, epoch_line, write_log
 from facecom.samples import derived_seed, evaluation_batches
 
+#: What is logged about the training photos, as they are seen.
+TRAIN_FIGURES = ("train_loss", "train_accuracy", "train_precision", "train_recall", "train_f1")
+
 
 class Job(Protocol):
     """What a task brings to the loop. amp: half precision or None; select: the column of the log that decides which
-    epoch is best (higher is better)."""
+    epoch is best (higher is better); judge_start: whether the network that training starts from is a candidate too."""
 
     model: nn.Module
     amp: torch.dtype | None
     optimizer: torch.optim.Optimizer
     scheduler: torch.optim.lr_scheduler.LRScheduler
     select: str
+    judge_start: bool
 
     def batches(self, epoch: int) -> DataLoader:
         """The training batches of an epoch: tuples of tensors."""
@@ -73,27 +77,30 @@ def fit(job: Job, args: argparse.Namespace, resume: Path | None = None) -> dict[
     args: run_dir, output, epochs, patience, seed, quiet, and more that is stored with the weights; resume: the
     `last.pt` to go on from. Returns the log row of the best epoch.
     """
-    run_dir, stop, rows, first = Path(args.run_dir), EarlyStopping(args.patience), [], 1
+    run_dir, stop, rows = Path(args.run_dir), EarlyStopping(args.patience), []
     device = next(job.model.parameters()).device
     scaler = torch.amp.GradScaler(device.type, enabled=job.amp == torch.float16)
     if resume:
         rows = restore(resume, job, scaler, stop)
-        first = len(rows) + 1
-        print(f"resumes after epoch {first - 1}")
+        print(f"resumes after epoch {rows[-1]['epoch']}")
+    first = rows[-1]["epoch"] + 1 if rows else 0 if job.judge_start else 1
     for epoch in range(first, args.epochs + 1):
         if stop.over:
             print(f"stops early: no better {job.select} in {args.patience} epochs")
             break
         seed_everything(derived_seed(args.seed, epoch))
         row = {"epoch": epoch, "lr": job.optimizer.param_groups[-1]["lr"]}
-        name = f"epoch {epoch}/{args.epochs}"
-        row |= train_one_epoch(job, job.batches(epoch), scaler, quiet=args.quiet, name=name)
+        if epoch:
+            name = f"epoch {epoch}/{args.epochs}"
+            row |= train_one_epoch(job, job.batches(epoch), scaler, quiet=args.quiet, name=name)
+            job.scheduler.step()
+        else:
+            row |= dict.fromkeys(TRAIN_FIGURES, np.nan)
         row |= job.evaluate()
-        job.scheduler.step()
         rows.append(row)
         better = stop.improved(row[job.select])
         content = {"model": job.model, "args": vars(args), "epoch": epoch, "metrics": row, **job.content()}
-        if better or epoch == 1:
+        if better or epoch == first:
             checkpoint.save(run_dir / "best.pt", **content)
             checkpoint.save(args.output, **content)
         # The last: from here on this epoch counts as done.
@@ -128,8 +135,8 @@ def train_one_epoch(
     if not np.isfinite(total):
         raise FacecomError(f"{name}: the loss is no longer a number: start again with a lower --lr")
     figures = metrics.classification(truths, answers)
-    names = ("accuracy", "precision", "recall", "f1")
-    return {"train_loss": total / len(truths)} | {f"train_{name}": figures[name] for name in names}
+    figures["loss"] = total / len(truths)
+    return {name: figures[name.removeprefix("train_")] for name in TRAIN_FIGURES}
 
 
 def answers_for(

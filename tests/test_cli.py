@@ -22,6 +22,7 @@ def parser():
 def test_config_stands_over_defaults_and_flags_over_the_config(tmp_path):
     first = cli.parse(parser(), ["--lr", "0.5", "--no-amp", "--quiet", "--extra_data", "a b", "c", "--align", "fixed"])
     cli.save_settings(tmp_path / "args.yaml", first)
+    assert "resume" not in (tmp_path / "args.yaml").read_text()  # a new run from old settings is a new run
     again = cli.parse(parser(), ["--config", str(tmp_path / "args.yaml"), "--seed", "7", "--align=off"])
     expected = {**vars(first), "config": str(tmp_path / "args.yaml"), "seed": 7, "align": "off"}
     assert vars(again) == expected

@@ -129,6 +129,16 @@ def test_the_gender_network_starts_from_a_siamese_one(sample_a, sample_b, tmp_pa
         assert torch.equal(value, gender.model.backbone.state_dict()[name]), name
 
 
+def test_training_goes_on_from_a_network_of_the_same_task(sample_b, tmp_path, capsys):
+    run("B", sample_b, tmp_path / "first", "--workers", 0, "--epochs", 1, "--conditions", "none")
+    flags = ["--data_dir", sample_b, "--run_dir", tmp_path / "run", "--output", tmp_path / "b.pt", "--align", "fixed"]
+    train("B", *flags, "--init", tmp_path / "first/best.pt", "--epochs", 1, "--quiet", "--workers", 0, "--lr", 0)
+    with open(tmp_path / "run" / "log.csv") as file:
+        start, after = csv.DictReader(file)
+    assert start["epoch"] == "0" and start["train_loss"] == "" and start["held_rank1"] != ""
+    assert checkpoint.load(tmp_path / "b.pt").info["epoch"] == 0  # nothing was learned, so nothing was better
+
+
 def test_published_recipe_restores_its_settings(sample_b, tmp_path):
     tiny = ["--init", "none", "--backbone", "test_convnext", "--img_size", 32, "--quiet", "--workers", 0, "--epochs", 1]
     places = ["--run_dir", tmp_path / "run", "--output", tmp_path / "best.pt"]

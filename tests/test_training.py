@@ -18,6 +18,7 @@ class Toy:
 
     select = "held_f1"
     amp = None
+    judge_start = False
 
     def __init__(self, figures=(0.1, 0.2)):
         torch.manual_seed(0)
@@ -96,6 +97,20 @@ def test_fit_keeps_the_best_and_stops_early(tmp_path, capsys):
     assert [row["held_f1"] for row in rows] == ["0.3", "0.7", "0.5", "0.6"]
     assert [float(row["lr"]) for row in rows] == [0.5, 0.25, 0.125, 0.0625]
     assert "stops early: no better held_f1 in 2 epochs" in capsys.readouterr().out
+
+
+def test_a_good_start_may_stay_the_best(tmp_path):
+    job = Toy(figures=(0.9, 0.5, 0.6))
+    job.judge_start = True
+    start = job.model.weight.detach().clone()
+    best = fit(job, settings(tmp_path))
+    assert best["epoch"] == 0 and np.isnan(best["train_loss"])
+    assert torch.equal(checkpoint.read(tmp_path / "w" / "best.pt")["model"]["weight"], start)
+    assert not torch.equal(job.model.weight, start)
+    with open(tmp_path / "run" / "log.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["0", "1", "2"] and rows[0]["train_loss"] == "" != rows[1]["train_loss"]
+    assert [float(row["lr"]) for row in rows] == [0.5, 0.5, 0.25]
 
 
 def test_undefined_figures_still_leave_weights(tmp_path):
