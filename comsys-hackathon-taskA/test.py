@@ -35,6 +35,10 @@ def test(args: argparse.Namespace) -> int:
     written = submission.write_genders(table, network, threshold, args.output, **options)
     if table.gender.all():
         score(args, table, written.values, copies, network, threshold, options)
+    if args.explain:
+        from facecom import explain
+
+        explain.write_genders(args.explain, network, table.assign(p_female=written.values[:, 0]), threshold)
     return testing.finish(args, written)
 
 

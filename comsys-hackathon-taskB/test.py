@@ -16,9 +16,11 @@ sys.path.insert(0, str(HERE.parent))
 
 from facecom import cli, testing  # noqa: E402
 
+# The four ways return what was written, and a function that gives the pairs of photos behind it, to explain.
+
 
 def on_identities(args, siamese, threshold, options):
-    from facecom import photos, protocols, scoring, submission
+    from facecom import explain, photos, protocols, scoring, submission
 
     table = photos.task_b_table(args.img_dir)
     written = submission.write_identities(table, siamese, threshold, args.output, **options)
@@ -30,35 +32,35 @@ def on_identities(args, siamese, threshold, options):
         print("\nThe untrained baseline (gradients of the photo at 64 px) on the same protocols:")
         features = scoring.baseline_features(table.path, options["progress"])
         scoring.show(protocols.all_task_b(table, features, (), args.seed), args.report, "baseline.csv")
-    return written
+    return written, lambda: explain.nearest_others(table, written.values.outputs)
 
 
 def on_pairs(args, siamese, threshold, options):
-    from facecom import scoring, submission
+    from facecom import explain, scoring, submission
 
-    pairs = submission.read_pairs(args.pairs)
-    written = submission.write_pairs(
-        pairs, args.img_dir or args.pairs.parent, siamese, threshold, args.output, **options
-    )
+    pairs, folder = submission.read_pairs(args.pairs), args.img_dir or args.pairs.parent
+    written = submission.write_pairs(pairs, folder, siamese, threshold, args.output, **options)
     if "same" in pairs:
         scoring.show(scoring.pair_rows(pairs.same.to_numpy(), *written.values.T), args.report)
-    return written
+    return written, lambda: explain.written_pairs(args.output, folder)
 
 
 def on_gallery(args, siamese, threshold, options):
-    from facecom import photos, submission
+    from facecom import explain, photos, submission
 
     people = photos.task_b_table(args.gallery)
     people = people[people.condition == "clean"].reset_index(drop=True)
     table = photos.any_table(args.img_dir)
-    return submission.write_identified(table, people, siamese, threshold, args.output, **options)
+    written = submission.write_identified(table, people, siamese, threshold, args.output, **options)
+    return written, lambda: explain.identified_pairs(table, people, *written.values.T)
 
 
 def on_flat(args, siamese, threshold, options):
-    from facecom import photos, submission
+    from facecom import explain, photos, submission
 
     table = photos.any_table(args.img_dir)
-    return submission.write_all_pairs(table, siamese, threshold, args.output, args.nearest, **options)
+    written = submission.write_all_pairs(table, siamese, threshold, args.output, args.nearest, **options)
+    return written, lambda: explain.written_pairs(args.output, args.img_dir)
 
 
 def way_of(args: argparse.Namespace):
@@ -88,7 +90,12 @@ def test(args: argparse.Namespace) -> int:
     threshold, far = decide_at(siamese, args.far)
     passing = f"1 in {1 / far:,.0f} pairs of strangers passes" if far else "set by hand, not measured"
     print(f"same person up to a distance of {threshold:.3f} ({passing})")
-    return testing.finish(args, way(args, siamese, threshold, options))
+    written, pairs = way(args, siamese, threshold, options)
+    if args.explain:
+        from facecom import explain
+
+        explain.write_pairs(args.explain, siamese, pairs(), threshold)
+    return testing.finish(args, written)
 
 
 def get_args_parser() -> argparse.ArgumentParser:

@@ -127,11 +127,16 @@ def identity_of(photo: str) -> str:
 
 
 def layout(folder: str | Path) -> str:
-    """`genders` (`male/`, `female/`), `identities` (other folders with photos in them) or `flat` (neither)."""
+    """`genders` (`male/`, `female/`), `identities` (other folders with photos in them) or `flat` (neither).
+
+    One person's own folder is flat: its `distortion/` is nobody's name.
+    """
     folder = _existing(folder)
     if any((folder / gender).is_dir() for gender in GENDERS):
         return "genders"
     for below in _folders_in(folder):
+        if below.name == DISTORTED:
+            continue
         if next(_photos_in(below), None) or next(_photos_in(below / DISTORTED), None):
             return "identities"
     return "flat"

@@ -11,6 +11,7 @@ from torch import nn
 
 from facecom import checkpoint, published
 from facecom.errors import FacecomError
+from facecom.faces import face_confidence
 from facecom.models import build_model
 
 #: Key of an ONNX file's metadata under which `export.py` leaves what a checkpoint says besides its weights (JSON).
@@ -21,8 +22,9 @@ class CropNetwork(nn.Module):
     """A network with its preprocessing inside; what runs here is what `export.py` writes.
 
     forward: crops uint8 RGB [B, size, size, 3] ->
-    task siamese: (embeddings float32 [B, 128], unit length; quality float32 [B] in 0 to 1, NaN without a quality head)
-    task gender: (probability of female, float32 [B], calibrated,)
+    task siamese: embeddings float32 [B, 128], unit length, and with a quality head quality float32 [B], 0 to 1;
+    task gender: probability of female, float32 [B], calibrated;
+    task landmarks: landmarks float32 [B, 5, 2], pixels of the crop, and confidence float32 [B], 0 to 1.
     """
 
     def __init__(self, model: nn.Module, task: str, preprocessing: dict, temperature: float = 1.0):
@@ -32,20 +34,28 @@ class CropNetwork(nn.Module):
         self.register_buffer("gain", 1 / (255 * std))
         self.register_buffer("offset", -mean / std)
 
+    def prepare(self, crops: torch.Tensor) -> torch.Tensor:
+        """uint8 RGB [B, size, size, 3] -> float32 [B, 3, size, size], scaled to 0..1 and normalised."""
+        return crops.permute(0, 3, 1, 2).float() * self.gain + self.offset
+
     def forward(self, crops: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        x = crops.permute(0, 3, 1, 2).float() * self.gain + self.offset
-        if self.task == "siamese":
-            return self.model.embed_with_quality(x)
-        return (torch.sigmoid(self.model(x).float() / self.temperature),)
+        x = self.prepare(crops)
+        if self.task == "landmarks":
+            landmarks, log_error, face = self.model(x)
+            return landmarks, face_confidence(log_error, face)
+        if self.task == "gender":
+            return (torch.sigmoid(self.model(x).float() / self.temperature),)
+        embeddings, quality = self.model.embed_with_quality(x)
+        return (embeddings,) if self.model.quality is None else (embeddings, quality)
 
 
 @dataclass(frozen=True)
 class Runner:
     """A loaded weight file.
 
-    forward: crops uint8 RGB [B, size, size, 3] -> arrays as `CropNetwork` gives them; operating_points: the default
-    one first, may be empty; limits: `face_confidence` and `quality` below which the answer is "cannot tell", may be
-    empty; network: None for an ONNX file.
+    forward: crops uint8 RGB [B, size, size, 3] -> arrays as `CropNetwork` gives them, quality always (NaN without a
+    quality head); operating_points: the default one first, may be empty; limits: `face_confidence` and `quality` below
+    which the answer is "cannot tell", may be empty; network: None for an ONNX file.
     """
 
     task: str
@@ -97,7 +107,7 @@ def of_checkpoint(
     def forward(crops):
         with torch.inference_mode(), torch.autocast(torch.device(device).type, amp, enabled=amp is not None):
             outputs = network(torch.from_numpy(crops).to(device))
-        return tuple(output.float().cpu().numpy() for output in outputs)
+        return _with_quality(task, [output.float().cpu().numpy() for output in outputs])
 
     limits = loaded.info.get("limits") or {}
     return Runner(task, loaded.path, forward, loaded.preprocessing, loaded.operating_points, limits, network)
@@ -123,9 +133,12 @@ def _load_onnx(path: Path, task: str) -> Runner:
     name = session.get_inputs()[0].name
 
     def forward(crops):
-        outputs = session.run(None, {name: crops})
-        if task == "siamese" and len(outputs) == 1:  # a network without a quality head
-            outputs.append(np.full(len(crops), np.nan, np.float32))
-        return tuple(outputs)
+        return _with_quality(task, session.run(None, {name: crops}))
 
     return Runner(task, path, forward, about["preprocessing"], about["operating_points"], about["limits"])
+
+
+def _with_quality(task: str, outputs: list[np.ndarray]) -> tuple[np.ndarray, ...]:
+    if task == "siamese" and len(outputs) == 1:
+        outputs.append(np.full(len(outputs[0]), np.nan, np.float32))
+    return tuple(outputs)

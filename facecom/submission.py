@@ -80,18 +80,21 @@ def write_identified(
 ) -> Written:
     """A row a photo of `table` (`path`, `file`): the nearest person of `gallery` (`path`, `file`, `identity`).
 
-    Memory does not grow with the photos of `table`. Raises FacecomError for a gallery without a readable photo.
+    values: float [N, 2], distance (NaN for the unreadable) and row of the nearest gallery photo; nothing else that is
+    held grows with the photos of `table`. Raises FacecomError for a gallery without a readable photo.
     """
     known, skipped = collect(gallery.path.to_list(), siamese, **options | {"progress": None})
     if np.isnan(known.outputs).all():
         raise FacecomError("no photo of the gallery could be read: check its folder")
-    files, names, written = table.file.to_numpy(), gallery.identity.to_numpy(), Written()
+    files, names = table.file.to_numpy(), gallery.identity.to_numpy()
+    written = Written(values=np.full((len(table), 2), np.nan))
     _note(written, gallery.file.to_numpy(), skipped)
     with _csv(output, IDENTITY_COLUMNS, written) as write:
         for batch in stream(table.path.to_list(), siamese, **options):
             _note(written, files, batch.skipped)
             if batch.answers is not None:
-                _identity_rows(write, files[batch.rows], batch.answers, siamese, threshold, known.outputs, names)
+                args = (files[batch.rows], batch.answers, siamese, threshold, known.outputs, names)
+                written.values[batch.rows] = _identity_rows(write, *args)
     return written
 
 
@@ -215,10 +218,12 @@ def _verdict(value: float) -> int | str:
     return "" if np.isnan(value) else int(value)
 
 
-def _identity_rows(write: Write, files, answers: Answers, siamese: Ensemble, threshold: float, gallery, names) -> None:
+def _identity_rows(write: Write, files, answers: Answers, siamese, threshold, gallery, names) -> np.ndarray:
+    """Writes a row a readable photo; returns their distances and rows of the gallery, float [n, 2]."""
     readable = np.flatnonzero(~np.isnan(answers.outputs).any(1))
     rows, found = (column[:, 0] for column in nearest(answers.outputs[readable], gallery))
     same = _verdicts(found, threshold, siamese.can_tell(answers.confidence, answers.quality)[readable])
     for row, name, distance, verdict in zip(readable, names[rows], found, same, strict=True):
         face = (number(answers.confidence[row]), answers.faces[row], number(answers.quality[row]))
         write((files[row], name, number(distance), _verdict(verdict), *face))
+    return np.stack([found, rows], 1)

@@ -232,3 +232,11 @@ def test_facecom_has_the_stated_counts(facecom_val):
     )
     assert photos.layout(facecom_val) == "identities"
     assert photos.read_photo(table["path"][0]).shape == (224, 224, 3)
+
+
+def test_one_persons_folder_is_flat(tmp_path):
+    (tmp_path / "distortion").mkdir()
+    for name in ("Ann_0001.jpg", "distortion/Ann_0001_foggy.jpg"):
+        (tmp_path / name).write_bytes(b"")
+    assert photos.layout(tmp_path) == "flat"
+    assert photos.any_table(tmp_path).file.tolist() == ["Ann_0001.jpg"]
