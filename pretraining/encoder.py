@@ -34,6 +34,20 @@ from pretraining.validation import validate
 
 MEAN, STD = 127.5, 127.5
 
+#: Settings of the machine and its folders, not of the recipe.
+NOT_RECIPE = {
+    "crops",
+    "run_dir",
+    "init",
+    "resume",
+    "device",
+    "compile",
+    "threads",
+    "workers",
+    "log_every",
+    "save_minutes",
+}
+
 
 def normalised(views: torch.Tensor, device: str) -> torch.Tensor:
     """uint8 [B, H, W, 3] -> float32 [B, 3, H, W], mean and standard deviation 0.5, channels last in memory."""
@@ -146,7 +160,9 @@ class Run:
         }
         write(state, self.folder / name)
         half = {k: v.half() if v.is_floating_point() else v for k, v in self.ema.module.state_dict().items()}
-        write({"model": half, "config": self.config, "photos": self.photos}, self.folder / "ema.pt")
+        recipe = {name: value for name, value in vars(self.args).items() if name not in NOT_RECIPE}
+        content = {"model": half, "config": self.config, "photos": self.photos, "args": recipe}
+        write(content | {"minutes": self.seconds / 60}, self.folder / "ema.pt")
 
     def resume(self):
         state = torch.load(self.folder / "last.pt", map_location=self.args.device, weights_only=True)

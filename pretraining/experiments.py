@@ -14,8 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-#: Settings of the machine, not of the recipe.
-NOT_RECIPE = {"crops", "run_dir", "resume", "device", "compile", "threads", "workers", "log_every", "save_minutes"}
+from pretraining.encoder import NOT_RECIPE
 
 
 def last_figures(folder: Path) -> dict:

@@ -22,9 +22,9 @@ from facecom.photos import hold_back, split_folders, task_b_table
 from facecom.samples import load_crops
 from pretraining.people import People
 from pretraining.provenance import write_provenance
-from pretraining.validation import embed_with_quality
+from pretraining.validation import embed_with_quality, resized
 
-PREPROCESSING = {"size": 112, "mean": [0.5] * 3, "std": [0.5] * 3, "align": "finder", "colour": "RGB"}
+PREPROCESSING = {"mean": [0.5] * 3, "std": [0.5] * 3, "align": "finder", "colour": "RGB"}
 
 
 def open_candidate(path: Path) -> tuple[torch.nn.Module, dict, dict]:
@@ -36,7 +36,11 @@ def open_candidate(path: Path) -> tuple[torch.nn.Module, dict, dict]:
         return loaded.model, loaded.config, about
     model = build_model(content["config"])
     model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in content["model"].items()})
-    about = {"args": content.get("args"), "epoch": None, "data": {"photos_seen": content["photos"]}}
+    about = {
+        "args": content.get("args"),
+        "epoch": None,
+        "data": {"photos_seen": content["photos"], "minutes": content.get("minutes")},
+    }
     return model.eval(), content["config"], about
 
 
@@ -83,15 +87,19 @@ def main(args):
     torch.set_num_threads(args.threads or torch.get_num_threads())
     train, _ = split_folders(args.data_dir, "B")
     held = hold_back(task_b_table(train), seed=0)[1]
-    aligner = Remembering("finder")
-    held, crops = load_crops(held, aligner, name="held-back photos")
+    candidates = {Path(path): open_candidate(Path(path)) for path in args.candidates}
+    sizes = {config["img_size"] for _, config, _ in candidates.values()}
+    if len(sizes) > 1:
+        raise SystemExit(f"the candidates want crops of different sizes, {sorted(sizes)} px: ship them one by one")
+    size = sizes.pop()
+    aligner = Remembering("finder", size)
+    held, crops = load_crops(held, aligner, quiet=True, name="held-back photos")
     crops = np.stack([crops[i] for i in range(len(crops))])
     people = People(args.crops)
     outsiders = [i for i in people.held_back if people.table["source"][i] != Path(train).name]
-    strangers = np.stack([people.crops[i] for i in outsiders])
+    strangers = resized(np.stack([people.crops[i] for i in outsiders]), size)
     best = None
-    for path in map(Path, args.candidates):
-        model, config, about = open_candidate(path)
+    for path, (model, config, about) in candidates.items():
         embeddings, quality = embed_with_quality(model, crops, "cpu", args.amp)
         outside = embed_with_quality(model, strangers, "cpu", args.amp)[0]
         points = protocols.fit_operating_points(held, embeddings, outside)
@@ -109,7 +117,7 @@ def main(args):
     config = {name: value for name, value in best["config"].items() if name not in ("task", "pretrained")}
     about = best["about"]
     checkpoint.save(
-        args.output, task="siamese", model=best["model"], config=config, preprocessing=PREPROCESSING,
+        args.output, task="siamese", model=best["model"], config=config, preprocessing={"size": size, **PREPROCESSING},
         operating_points=best["points"], limits=limits, args=about["args"], epoch=about["epoch"], metrics=metrics,
         data=about["data"], half=True,
     )  # fmt: skip
