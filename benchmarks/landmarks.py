@@ -4,11 +4,13 @@
     python benchmarks/landmarks.py ... --weights a.pt b.pt --output results/landmark_sizes.csv  # side by side
     python benchmarks/landmarks.py ... --picture found.png                                      # sunny and noisy ones
 
-A row a figure: `finder,protocol,condition,metric,value,low,high,count`. `error`: mean distance of the five landmarks as
-a share of the distance between the eyes; `failed`: share of photos above .1; `failed_kept`: the same without the 5 %
-of least confidence; `caught`: share of the failures that are among those 5 %; `confidence`: its mean. `yunet` is the
-detector on the distorted photo itself, `seen` the share of photos in which it sees a face. What aligned crops are then
-worth to an embedder: `benchmarks/accuracy.py --onnx FILE --align finder yunet fixed`.
+A row a figure: `finder,protocol,condition,metric,value,low,high,count`. `error`: mean distance of the five landmarks
+from YuNet's as a share of the distance between the eyes; `failed`: share of photos above .1; `steady_error`,
+`steady_failed`: the same against YuNet's mean over sizes and mirror images, since one look of it is noisy; of its
+failures `caught` is the share among the 5 % of least confidence, `failed_kept` the share of photos without those 5 %.
+`confidence`: its mean; `seen`: share of photos in which a face was seen. Finder `yunet` is the detector on the
+distorted photo itself, `yunet mirrored` on its mirror image: on clean photos, what one look is worth as a target. What
+aligned crops are worth to an embedder: `benchmarks/accuracy.py --onnx FILE --align finder yunet fixed`.
 """
 
 import argparse
@@ -23,50 +25,57 @@ import pandas as pd
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from facecom import checkpoint, cli, metrics, results, synthetic  # noqa: E402
 from facecom.comparisons import identity_keys, present_conditions  # noqa: E402
-from facecom.faces import detect, find, landmark_errors, open_detector  # noqa: E402
+from facecom.detector import detect, mirror, open_detector, steady_landmarks  # noqa: E402
+from facecom.faces import find, landmark_errors  # noqa: E402
 from facecom.photos import read_photo, split_folders, task_b_table  # noqa: E402
 
 FAILED, DROPPED = 0.1, 0.05
 
 
-def targets(table: pd.DataFrame, photos: list[np.ndarray], detector) -> np.ndarray:
-    """float32 [N, 5, 2]: YuNet's landmarks on each row's clean photo; NaN where it sees no face in it."""
-    clean = {}
+def targets(table: pd.DataFrame, photos: list[np.ndarray], detector) -> tuple[np.ndarray, np.ndarray]:
+    """Two of float32 [N, 5, 2]: landmarks on each row's clean photo, YuNet's one look and its steady mean; NaN where it
+    sees no face there."""
+    nothing = np.full((2, 5, 2), np.nan, np.float32)
+    clean = dict.fromkeys(table["photo"], nothing)
     for photo, name, condition in zip(photos, table["photo"], table["condition"], strict=True):
         if condition == "clean":
-            clean[name] = detect(photo, detector)[0]
-    unseen = np.full((5, 2), np.nan, np.float32)
-    return np.stack([unseen if clean.get(name) is None else clean[name] for name in table["photo"]])
+            steady = steady_landmarks(photo, detector)
+            clean[name] = nothing if steady is None else np.stack([detect(photo, detector)[0], steady])
+    return tuple(np.stack([clean[name] for name in table["photo"]], 1))
 
 
-def by_condition(table, errors: np.ndarray, confidence: np.ndarray, resamples: int, seed: int) -> list[dict]:
-    """Rows of protocol `landmarks`; errors, confidence: [N] in the table's order, error NaN where nothing was seen."""
+def by_condition(table, errors, steady, confidence, resamples: int, seed: int) -> list[dict]:
+    """Rows of protocol `landmarks`; errors, steady (errors from the steady landmarks), confidence: float [N] in the
+    table's order, errors NaN where nothing was seen."""
     people = identity_keys(table)
     rows = []
     for condition in present_conditions(table):
         part = np.ones(len(table), bool) if condition == "all" else (table["condition"] == condition).to_numpy()
-        owner, error, sure = people[part], errors[part], confidence[part]
-        seen, failed = np.isfinite(error), ~(error <= FAILED)
+        owner, error, calm, sure = people[part], errors[part], steady[part], confidence[part]
+        seen, failed, calm_failed = np.isfinite(error), ~(error <= FAILED), ~(calm <= FAILED)
         kept = np.ones(len(error), bool)
         kept[np.argsort(sure, kind="stable")[: round(DROPPED * len(error))]] = False
-
-        def mean(weights, values, where, owner=owner):
-            total, count = (np.bincount(owner, x, people.max() + 1) for x in (np.where(where, values, 0), where))
-            return metrics.share(weights @ total, weights @ count)
-
-        def statistic(weights, error=error, sure=sure, seen=seen, failed=failed, kept=kept, mean=mean):
-            return {
-                "error": mean(weights, error, seen),
-                "failed": mean(weights, failed, seen | True),
-                "failed_kept": mean(weights, failed, kept),
-                "caught": mean(weights, ~kept, failed),
-                "confidence": mean(weights, sure, seen | True),
-                "seen": mean(weights, seen, seen | True),
-            }
-
+        every = np.ones(len(error), bool)
+        parts = {
+            "error": mean_of(owner, error, seen),
+            "failed": mean_of(owner, failed, every),
+            "steady_error": mean_of(owner, calm, seen),
+            "steady_failed": mean_of(owner, calm_failed, every),
+            "failed_kept": mean_of(owner, calm_failed, kept),
+            "caught": mean_of(owner, ~kept, calm_failed),
+            "confidence": mean_of(owner, sure, every),
+            "seen": mean_of(owner, seen, every),
+        }
+        statistic = lambda weights, parts=parts: {name: mean(weights) for name, mean in parts.items()}  # noqa: E731
         figures = metrics.bootstrap(people.max() + 1, statistic, resamples, seed)
         rows += results.rows_of("landmarks", condition, figures, dict.fromkeys(figures, len(error)))
     return rows
+
+
+def mean_of(owner: np.ndarray, values: np.ndarray, where: np.ndarray):
+    """The mean of some values, as a function of the weights [B, identities] of their owners."""
+    total, count = (np.bincount(owner, part, owner.max() + 1) for part in (np.where(where, values, 0), where))
+    return lambda weights: metrics.share(weights[:, : len(total)] @ total, weights[:, : len(total)] @ count)
 
 
 def without_faces(model, count: int, amp) -> list[dict]:
@@ -95,6 +104,17 @@ def size_and_speed(model, path: Path, photos: list[np.ndarray], amp) -> list[dic
     }
     figures = {name: (value, np.nan, np.nan) for name, value in figures.items()}
     return results.rows_of("size", "all", figures, dict.fromkeys(figures, len(photos)))
+
+
+def yunet(table, photos, detector):
+    """(name, landmarks [N, 5, 2], score [N]) of the detector on each photo, and on each one's mirror image."""
+    for name, mirrored in (("yunet", False), ("yunet mirrored", True)):
+        found, sure = np.full((len(photos), 5, 2), np.nan), np.zeros(len(photos))
+        for i, photo in enumerate(photos):
+            points, sure[i], _ = detect(np.ascontiguousarray(photo[:, ::-1]) if mirrored else photo, detector)
+            if points is not None:
+                found[i] = mirror(points, photo.shape[1]) if mirrored else points
+        yield name, found, sure
 
 
 def draw(path: str, table, photos, truth, found, errors, confidence) -> None:
@@ -132,17 +152,22 @@ def main(args) -> None:
     table = task_b_table(val or train)
     photos = [read_photo(path) for path in table["path"]]
     detector = open_detector(args.detector_model)
-    truth = targets(table, photos, detector)
+    truth, steady = targets(table, photos, detector)
     known = np.isfinite(truth).all((1, 2))
-    table, truth = table[known].reset_index(drop=True), truth[known]
+    table, truth, steady = table[known].reset_index(drop=True), truth[known], steady[known]
     photos = [photo for photo, is_known in zip(photos, known, strict=True) if is_known]
+    options = {"resamples": args.resamples, "seed": args.seed}
+
+    def judged(found, confidence):
+        errors = landmark_errors(found, truth), landmark_errors(found, steady)
+        return errors[0], by_condition(table, *errors, confidence, **options)
+
     rows = []
     for path in args.weights:
         loaded = checkpoint.load(None if path == "shipped" else path, "landmarks")
         model = loaded.model.to(memory_format=torch.channels_last)
         found, confidence = find(photos, amp=amp, model=model)
-        errors = landmark_errors(found, truth)
-        own = by_condition(table, errors, confidence, args.resamples, args.seed)
+        errors, own = judged(found, confidence)
         own += without_faces(model, args.scenes, amp) + size_and_speed(model, loaded.path, photos[:512], amp)
         print(f"\n=== {path}")
         results.print_table(own)
@@ -150,11 +175,8 @@ def main(args) -> None:
         if args.picture:
             draw(args.picture, table, photos, truth, found, errors, confidence)
     if args.yunet:
-        seen = [detect(photo, detector) for photo in photos]
-        found = np.stack([np.full((5, 2), np.nan) if points is None else points for points, _, _ in seen])
-        sure = np.array([score for _, score, _ in seen])
-        own = by_condition(table, landmark_errors(found, truth), sure, args.resamples, args.seed)
-        rows += [{"finder": "yunet"} | row for row in own]
+        for name, found, sure in yunet(table, photos, detector):
+            rows += [{"finder": name} | row for row in judged(found, sure)[1]]
     results.write_rows(args.output, rows)
 
 

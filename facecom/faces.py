@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import cv2
 import numpy as np
 
+from facecom.detector import detect, open_detector
 from facecom.errors import FacecomError
 
 if TYPE_CHECKING:
@@ -184,36 +185,6 @@ def landmark_errors(landmarks: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """Mean distance of five landmarks, as a share of the distance between the eyes: [N, 5, 2] twice -> [N]."""
     eyes = np.linalg.norm(truth[:, 1] - truth[:, 0], axis=1)
     return np.linalg.norm(landmarks - truth, axis=2).mean(1) / eyes
-
-
-def detect(image: np.ndarray, detector: cv2.FaceDetectorYN) -> tuple[np.ndarray | None, float, int]:
-    """`--align yunet`: what OpenCV's detector sees in a photo.
-
-    image: RGB uint8 [H, W, 3]. Returns the landmarks float32 [5, 2] of the largest central face (None without one), its
-    score (0 to 1; 0 without one) and the number of faces. A border is added, since a tight crop needs one.
-    """
-    border = max(image.shape[:2]) // 4
-    framed = cv2.copyMakeBorder(image, border, border, border, border, cv2.BORDER_CONSTANT)
-    detector.setInputSize((framed.shape[1], framed.shape[0]))
-    faces = detector.detect(np.ascontiguousarray(framed[:, :, ::-1]))[1]
-    if faces is None:
-        return None, 0.0, 0
-    centre = np.array([framed.shape[1], framed.shape[0]]) / 2
-    off_centre = np.linalg.norm(faces[:, :2] + faces[:, 2:4] / 2 - centre, axis=1) / max(image.shape[:2])
-    best = faces[np.argmax(faces[:, 2] * faces[:, 3] * np.exp(-((off_centre / 0.25) ** 2)))]
-    return best[4:14].reshape(5, 2) - border, float(best[14]), len(faces)
-
-
-def open_detector(model_file: str | Path | None) -> cv2.FaceDetectorYN:
-    """OpenCV's face detector with YuNet's model file. Raises FacecomError without one that can be read."""
-    if model_file is None:
-        raise FacecomError("--align yunet needs --detector_model FILE, YuNet's ONNX file: README.md says where it is")
-    if not Path(model_file).is_file():
-        raise FacecomError(f"{model_file}: no such detector file: check --detector_model")
-    try:
-        return cv2.FaceDetectorYN.create(str(model_file), "", (224, 224), 0.6)
-    except cv2.error as error:
-        raise FacecomError(f"{model_file}: OpenCV cannot read it as YuNet's ONNX file: give another") from error
 
 
 class Aligned(NamedTuple):

@@ -20,7 +20,8 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from facecom.faces import align, detect, open_detector
+from facecom.detector import detect, open_detector
+from facecom.faces import align
 from facecom.holdback import group_of
 
 PHOTO_TYPES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}

@@ -14,7 +14,8 @@ import pandas as pd
 from PIL import Image
 
 from facecom.conditions import DISTORTIONS, condition_of, distort
-from facecom.faces import LOOSE_TEMPLATE, align, detect, letterbox, open_detector, similarity
+from facecom.detector import mirror, open_detector, steady_landmarks
+from facecom.faces import LOOSE_TEMPLATE, align, letterbox, similarity
 from facecom.synthetic import draw_person, draw_scene
 
 #: Side in pixels of the photos that are made up here (FACECOM's), and of the network's input.
@@ -35,8 +36,6 @@ SOURCE_SHARES = {"facecom": 0.26, "copies": 0.34, "heads": 0.30, "drawn": 0.02, 
 #: Of FACECOM's own copies, the sunny ones: their glare leaves hardly more of a face than where it must be.
 SUNNY_COPIES = 0.4
 
-MIRRORED = [1, 0, 2, 4, 3]
-
 
 class Photo(NamedTuple):
     """image: RGB uint8 [H, W, 3]; landmarks: float32 [5, 2]; copies: its distorted copies, same landmarks, in the
@@ -56,7 +55,7 @@ def facecom_photos(folder: Path, detector_model: str) -> dict[str, list[Photo]]:
         copies = {path.stem: path for path in (person / "distortion").glob("*.jpg")}
         for file in sorted(person.glob("*.jpg")):
             image = _read(file)
-            landmarks, _, _ = detect(image, detector)
+            landmarks = steady_landmarks(image, detector)
             if landmarks is not None:
                 own = [copies.get(f"{condition_of(file)[0]}_{condition}") for condition in DISTORTIONS]
                 photos.append(Photo(image, landmarks, [_read(path) for path in own if path]))
@@ -134,7 +133,7 @@ def frame(rng, image: np.ndarray, landmarks: np.ndarray, gentle: bool) -> tuple[
     """
     if rng.random() < 0.5:
         image = np.ascontiguousarray(image[:, ::-1])
-        landmarks = (landmarks * [-1, 1] + [image.shape[1] - 1, 0])[MIRRORED]
+        landmarks = mirror(landmarks, image.shape[1])
     eyes = np.linalg.norm(landmarks[1] - landmarks[0])
     if gentle:
         share = FACE_WIDTH * FACECOM_EYES / PHOTO * np.exp(rng.normal(0, 0.1))

@@ -2,9 +2,9 @@
 
     python -m pretraining.landmarks --data_dir data/Task_B/train --heads heads.parquet --detector_model yunet.onnx
 
-Targets are YuNet's landmarks on the CLEAN photo; the network sees a distorted, randomly framed copy. Writes
-`run_dir/{last.pt,log.csv}` and the averaged weights to `--output`, again at every evaluation. `--resume` goes on from
-`last.pt`.
+Targets are YuNet's landmarks on the CLEAN photo, the mean over sizes and mirror images; the network sees a distorted,
+randomly framed copy. Writes `run_dir/{last.pt,log.csv}` and the averaged weights to `--output`, again at every
+evaluation. `--resume` goes on from `last.pt`.
 """
 
 import argparse
@@ -12,7 +12,6 @@ import csv
 import json
 import math
 import time
-from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -23,20 +22,14 @@ from torch.optim.swa_utils import AveragedModel
 from facecom import checkpoint
 from facecom.conditions import CONDITIONS, DISTORTIONS
 from facecom.faces import find, landmark_errors
-from facecom.files import write_whole
 from facecom.models import LandmarkNet
 from pretraining.framings import Looks, drawn_photos, drawn_scenes, facecom_photos, head_photos
+from pretraining.provenance import write_provenance
 
 PREPROCESSING = {"size": 112, "mean": [0.5] * 3, "std": [0.5] * 3, "align": "off", "colour": "RGB"}
 
 #: Settings that say where things lie and run, not how the network was made.
 OF_THE_MACHINE = ("data_dir", "heads", "detector_model", "run_dir", "output", "resume", "threads", "workers")
-
-SOURCES = {
-    "photos": "FACECOM Task B, train split, nine identities in ten; head photos of mostly East Asian faces of all ages",
-    "targets": "landmarks by YuNet (MIT) on the clean photo",
-    "drawings": "facecom.synthetic",
-}
 
 
 def landmark_loss(
@@ -165,18 +158,9 @@ def main(args):
             args.output, task="landmarks", model=averaged.module, config=config, preprocessing=PREPROCESSING,
             args=recipe, epoch=epoch, metrics=row, data=counts, half=True,
         )  # fmt: skip
-        write_provenance(Path(args.output))
-
-
-def write_provenance(path: Path) -> None:
-    """`path` with the suffix .json: what the weight file is, what it was made from and how, for people to read."""
-    content = checkpoint.read(path)
-    told = {name: content[name] for name in ("task", "config", "args", "epoch", "metrics", "data", "versions")}
-    told |= {"file": path.name, "bytes": path.stat().st_size, "sha256": sha256(path.read_bytes()).hexdigest()}
-    told |= {"sources": SOURCES, "made_by": "python -m pretraining.landmarks"}
-    with write_whole(path.with_suffix(".json")) as file:
-        json.dump(told, file, indent=1, sort_keys=True)
-        file.write("\n")
+        write_provenance(
+            Path(args.output), ("facecom", "heads", "landmarks", "drawings"), "python -m pretraining.landmarks"
+        )
 
 
 def write_log(path: Path, row: dict) -> None:

@@ -191,9 +191,10 @@ def test_figures_by_condition():
     table = pd.DataFrame({"identity": ["a", "b"] * 20, "condition": "noisy"})
     errors, confidence = np.full(40, 0.02), np.linspace(0.5, 0.9, 40)
     errors[[0, 10, 20]], errors[30] = 0.5, np.nan  # the last one: no face seen
-    rows = {row["metric"]: row for row in by_condition(table, errors, confidence, resamples=20, seed=0)}
-    assert rows["error"]["value"] == pytest.approx((36 * 0.02 + 3 * 0.5) / 39)
-    assert rows["failed"]["value"] == pytest.approx(4 / 40)
+    rows = {row["metric"]: row for row in by_condition(table, errors + 0.05, errors, confidence, resamples=20, seed=0)}
+    assert rows["steady_error"]["value"] == pytest.approx((36 * 0.02 + 3 * 0.5) / 39)
+    assert rows["error"]["value"] == pytest.approx(rows["steady_error"]["value"] + 0.05)
+    assert rows["failed"]["value"] == rows["steady_failed"]["value"] == pytest.approx(4 / 40)
     assert rows["failed_kept"]["value"] == pytest.approx(3 / 38)
     assert rows["caught"]["value"] == pytest.approx(1 / 4)
     assert rows["seen"]["value"] == pytest.approx(39 / 40)
