@@ -26,9 +26,9 @@ import timm.utils
 import torch
 from torch.nn import functional as F
 
+from facecom.depthwise import speed_up
 from facecom.models import build_model
 from pretraining.batches import Augmentation, Batches
-from pretraining.depthwise import speed_up
 from pretraining.people import People
 from pretraining.validation import validate
 
