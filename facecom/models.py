@@ -34,7 +34,8 @@ def timm_backbone(name: str, *, pool: str = "avg", img_size: int = 112, layer_sc
 def neck(network: nn.Module, pool: str, img_size: int) -> tuple[nn.Module, int]:
     """What stands between backbone and head, and the number of features that it hands on."""
     if pool == "avg":
-        return nn.Identity(), network.num_features
+        # Not `num_features`: some networks (MobileNetV3, VGG) have a layer behind the pooling.
+        return nn.Identity(), network.head_hidden_size
     training = network.training
     with torch.no_grad():
         _, channels, height, width = network.eval()(torch.zeros(1, 3, img_size, img_size)).shape

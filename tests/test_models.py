@@ -67,7 +67,7 @@ def test_layer_scale_can_be_left_out():
 
 
 def test_any_timm_network_of_any_size():
-    for backbone in ("test_vit", "test_resnet"):
+    for backbone in ("test_vit", "test_resnet", "mobilenetv3_small_050"):
         model = build_model({"task": "siamese", "backbone": backbone, "img_size": 96}).eval()
         assert model.embed(torch.rand(1, 3, 96, 96)).shape == (1, 128)
 
