@@ -1,0 +1,80 @@
+"""What the documents say can be done: their commands exist, their examples run."""
+
+import importlib.util
+import re
+import shlex
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "MODEL_CARD.md", "pretraining/README.md")
+
+
+def blocks(document: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / document).read_text(encoding="utf-8"), re.DOTALL)
+
+
+def commands() -> list[list[str]]:
+    """Every command of the documents that runs a Python file or module of this repository, as words."""
+    lines = [
+        line
+        for document in DOCUMENTS
+        for block in blocks(document, "bash")
+        for whole in block.replace("\\\n", " ").splitlines()
+        for line in whole.split("&&")
+    ]
+    found = [shlex.split(line, comments=True) for line in lines]
+    return [words[1:] for words in found if words[:1] == ["python"]]
+
+
+@cache
+def help_of(script: str) -> str:
+    """What `--help` of a script prints."""
+    path = ROOT / script
+    spec = importlib.util.spec_from_file_location("_".join(path.with_suffix("").parts[-2:]).replace("-", "_"), path)
+    module = importlib.util.module_from_spec(spec)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", [script, "--help"])
+        spec.loader.exec_module(module)
+        if hasattr(module, "get_args_parser"):
+            return module.get_args_parser().format_help()
+        return module.datasets.data_arguments(path.parent.name[-1], path.parent).format_help()
+
+
+@pytest.mark.parametrize("words", commands(), ids=" ".join)
+def test_every_command_exists_with_its_flags(words):
+    script = words[1].replace(".", "/") + ".py" if words[0] == "-m" else words[0]
+    assert (ROOT / script).is_file()
+    flags = {word for word in words[1:] if word.startswith("--")}
+    assert flags <= set(re.findall(r"--\w+", help_of(script)))
+
+
+def test_the_two_commands_stand_first():
+    first, second = blocks("README.md", "bash")[0].splitlines()
+    assert first == "pip install -e . && python comsys-hackathon-taskB/test.py --sample"
+    assert second == 'pip install -e ".[test]" && pytest'
+
+
+def test_every_linked_file_is_there():
+    for document in DOCUMENTS:
+        links = re.findall(r"\]\((?!https?:|#)([^)#]+)", (ROOT / document).read_text(encoding="utf-8"))
+        missing = [link for link in links if not ((ROOT / document).parent / link).exists()]
+        assert not missing, document
+
+
+def test_the_python_examples_run(sample_b, tmp_path, monkeypatch):
+    (tmp_path / "comsys-hackathon-taskB" / "data").mkdir(parents=True)
+    (tmp_path / "comsys-hackathon-taskB" / "data" / "Task_B").symlink_to(sample_b)
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for example in blocks("README.md", "python"):
+        exec(example, names)
+    count = len(names["photos"])
+    assert names["embeddings"].shape == (count, 128)
+    assert np.linalg.norm(names["embeddings"], axis=1) == pytest.approx(np.ones(count), abs=1e-5)
+    assert 0 <= names["answer"].distance <= 2
+    assert names["table"].columns.to_list() == ["filename", "gender", "p_female", "face_confidence"]
+    assert names["foggy"].shape == names["distorted"].shape == names["photo"].shape
