@@ -133,10 +133,11 @@ class _Decoded(Dataset):
                 photo = read_photo(photo)
             except FacecomError as error:
                 return row, str(error).removeprefix(f"{Path(photo)}: ")
-        return row, _shrink(photo, self.longest)
+        return row, shrink(photo, self.longest)
 
 
-def _shrink(photo: np.ndarray, longest: int) -> np.ndarray:
+def shrink(photo: np.ndarray, longest: int) -> np.ndarray:
+    """The photo itself, or where it is larger a copy of which the longest side has so many pixels."""
     share = longest / max(photo.shape[:2])
     if share >= 1:
         return photo

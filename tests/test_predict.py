@@ -87,9 +87,9 @@ def test_an_array_that_is_no_rgb_photo_is_refused(siamese, array, said):
 
 
 def test_a_large_photo_is_scaled_down_before_it_waits_in_a_batch():
-    small = predict._shrink(np.zeros((3000, 1500, 3), np.uint8), 640)
+    small = predict.shrink(np.zeros((3000, 1500, 3), np.uint8), 640)
     assert small.shape == (640, 320, 3)
-    assert predict._shrink(small, 640) is small
+    assert predict.shrink(small, 640) is small
 
 
 def test_few_photos_and_arrays_need_no_workers():
