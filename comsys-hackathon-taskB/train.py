@@ -31,9 +31,10 @@ def get_args_parser() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    from facecom.siamese_training import train  # here, so that --help is instant
+    from facecom.jobs import run
+    from facecom.siamese_training import SiameseJob  # here, so that --help is instant
 
-    best = train(recipes.resolve(args))
+    best = run(SiameseJob, recipes.resolve(args, "siamese"))
     print(f"best epoch {best['epoch']}: {args.output}")
 
 

@@ -39,12 +39,12 @@ OWN = "data_dir"
 
 def preprocessing_of(task: str, args: argparse.Namespace, start: Start) -> dict:
     """How photos are prepared, as a checkpoint stores it."""
-    if args.recipe == "published" and task == "gender":
-        mean, std = published.IMAGENET_MEAN, published.IMAGENET_STD
-    elif args.recipe == "published" or start.preprocessing is None:
-        mean, std = MEAN, STD
-    else:
+    if start.preprocessing is not None:
         mean, std = start.preprocessing["mean"], start.preprocessing["std"]
+    elif args.recipe == "published" and task == "gender":
+        mean, std = published.IMAGENET_MEAN, published.IMAGENET_STD
+    else:
+        mean, std = MEAN, STD
     return {"size": start.config["img_size"], "mean": mean, "std": std, "align": args.align, "colour": "rgb"}
 
 

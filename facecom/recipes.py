@@ -12,7 +12,7 @@ CONDITION_SOURCES = ("simulate", "real")
 #: Task A: what is done about more men than women (`balance.py`).
 BALANCES = ("auto", "undersample", "weighted", "none")
 
-#: What `--recipe published` restores (DESIGN.md, "The published recipe"), and what is measured to be better.
+#: Defaults of the tasks, by recipe. `published` is what DESIGN.md lists under "The published recipe".
 SIAMESE = {
     "facecom": {"lr": 1e-4, "weight_decay": 1e-5, "epochs": 50, "batch_size": 32, "patience": 5},
     "published": {
@@ -21,15 +21,10 @@ SIAMESE = {
         "epochs": 50,
         "batch_size": 32,
         "patience": 5,
-        "img_size": 224,
-        "align": "off",
-        "init": "imagenet",
-        "backbone": "convnext_atto",
-        "pool": "avg",
+        "margin": 1.0,
         "conditions": "real",
     },
 }
-
 GENDER = {
     "facecom": {"lr": 1e-5, "head_lr": 1e-4, "weight_decay": 1e-2, "epochs": 50, "batch_size": 32, "patience": 7},
     "published": {
@@ -39,14 +34,17 @@ GENDER = {
         "epochs": 50,
         "batch_size": 32,
         "patience": 7,
-        "img_size": 224,
-        "align": "off",
-        "init": "imagenet",
-        "backbone": "convnext_tiny",
-        "pool": "avg",
+        "gamma": 2.0,
+        "smoothing": 0.1,
         "conditions": "none",
         "balance": "undersample",
     },
+}
+
+#: The published networks. They follow `--init`: one that starts from a checkpoint is what the checkpoint is.
+PUBLISHED_NETWORK = {
+    "siamese": {"backbone": "convnext_atto", "pool": "avg", "img_size": 224, "align": "off"},
+    "gender": {"backbone": "convnext_tiny", "pool": "avg", "img_size": 224, "align": "off"},
 }
 
 
@@ -91,12 +89,17 @@ def training_arguments(task: str, data_dir: Path, best_name: str) -> argparse.Ar
     return parser
 
 
-def resolve(args: argparse.Namespace) -> argparse.Namespace:
-    """Fill in what depends on what is shipped, and check the numbers. Raises FacecomError."""
+def resolve(args: argparse.Namespace, task: str) -> argparse.Namespace:
+    """Fill in what depends on `--init` and on what is shipped, and check the numbers. Raises FacecomError."""
     from facecom.checkpoint import SHIPPED  # imports torch
 
-    if args.init is None:
+    if args.init is None and args.recipe == "published":
+        args.init = "imagenet"
+    elif args.init is None:
         args.init = "face" if (SHIPPED / "siamese.pt").exists() else "none"
+    if args.recipe == "published" and args.init in ("imagenet", "none"):
+        for name, value in PUBLISHED_NETWORK[task].items():
+            setattr(args, name, getattr(args, name) or value)
     args.align = args.align or DEFAULT_ALIGN
     for name, least in (("epochs", 1), ("batch_size", 1), ("patience", 1), ("workers", 0)):
         if getattr(args, name) < least:

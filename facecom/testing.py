@@ -12,7 +12,7 @@ from facecom.errors import FacecomError
 if TYPE_CHECKING:
     from facecom.submission import Written
 
-#: Where training and download leave a task's weights, in the folder `weights` beside the script.
+#: What training and download leave in a folder `weights`: the current one's, or the one beside the script.
 TRAINED = {"gender": "best_convnext_gender_model.pth", "siamese": "best_siamese_convnext.pt"}
 
 DRAWN = "These are drawn people: this checks the installation, not accuracy."
@@ -80,9 +80,9 @@ def set_up(args: argparse.Namespace, task: str, here: Path, normalize: bool = Fa
 
 
 def default_weights(task: str, here: Path, sample: bool) -> Path | None:
-    """What training or download left in `weights/` beside the script; None for the shipped ones."""
-    trained = here / "weights" / TRAINED[task]
-    return trained if trained.is_file() and not sample else None
+    """What training or download left in `weights/`, here or beside the script; None for the shipped ones."""
+    places = [] if sample else [Path("weights"), here / "weights"]
+    return next((place / TRAINED[task] for place in places if (place / TRAINED[task]).is_file()), None)
 
 
 def finish(args: argparse.Namespace, written: "Written") -> int:

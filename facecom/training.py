@@ -6,51 +6,24 @@ cut in and ends with the weights of a run that was not.
 
 import argparse
 import random
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
-import albumentations as A
 import numpy as np
 import torch
-from torch import nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from facecom import checkpoint, metrics
 from facecom.errors import FacecomError
 from facecom.runs import draw_curves, epoch_line, write_log
-from facecom.samples import derived_seed, evaluation_batches
+from facecom.samples import derived_seed
+
+if TYPE_CHECKING:
+    from facecom.jobs import Job
 
 #: What is logged about the training photos, as they are seen.
 TRAIN_FIGURES = ("train_loss", "train_accuracy", "train_precision", "train_recall", "train_f1")
-
-
-class Job(Protocol):
-    """What a task brings to the loop. amp: half precision or None; select: the column of the log that decides which
-    epoch is best (higher is better); judge_start: whether the network that training starts from is a candidate too."""
-
-    model: nn.Module
-    amp: torch.dtype | None
-    optimizer: torch.optim.Optimizer
-    scheduler: torch.optim.lr_scheduler.LRScheduler
-    select: str
-    judge_start: bool
-
-    def batches(self, epoch: int) -> DataLoader:
-        """The training batches of an epoch: tuples of tensors."""
-
-    def loss(self, batch: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """(mean loss, answers bool [B], labels bool [B]) of a batch on the network's device."""
-
-    def evaluate(self) -> dict[str, float]:
-        """`held_<metric>` of held-back people and `val_<metric>`; remembers what belongs in the checkpoint."""
-
-    def content(self) -> dict:
-        """Arguments of `checkpoint.save` that the last `evaluate` settled, and those that never change."""
-
-    def resume(self, content: dict) -> None:
-        """Put back what `content` said."""
 
 
 class EarlyStopping:
@@ -71,7 +44,7 @@ class EarlyStopping:
         return self.waited >= self.patience
 
 
-def fit(job: Job, args: argparse.Namespace, resume: Path | None = None) -> dict[str, float]:
+def fit(job: "Job", args: argparse.Namespace, resume: Path | None = None) -> dict[str, float]:
     """Train and keep the books: `last.pt`, `best.pt`, `log.csv` and `curves.png` in run_dir, the best also as `output`.
 
     args: run_dir, output, epochs, patience, seed, quiet, and more that is stored with the weights; resume: the
@@ -112,7 +85,7 @@ def fit(job: Job, args: argparse.Namespace, resume: Path | None = None) -> dict[
 
 
 def train_one_epoch(
-    job: Job, batches: DataLoader, scaler: torch.amp.GradScaler, *, quiet: bool, name: str
+    job: "Job", batches: DataLoader, scaler: torch.amp.GradScaler, *, quiet: bool, name: str
 ) -> dict[str, float]:
     """One pass over the batches. Returns the mean of loss, and accuracy, precision, recall and F1, with `train_`."""
     job.model.train()
@@ -139,18 +112,6 @@ def train_one_epoch(
     return {name: figures[name.removeprefix("train_")] for name in TRAIN_FIGURES}
 
 
-def answers_for(
-    job: Job, call: Callable[[torch.Tensor], torch.Tensor], crops: Sequence, transform: A.Compose, workers: int
-) -> np.ndarray:
-    """What `call` (the job's network, or a method of it) says about all crops as they are: float32 [N, ...]."""
-    job.model.eval()
-    device, found = next(job.model.parameters()).device, []
-    with torch.inference_mode(), autocast(device, job.amp):
-        for (x,) in evaluation_batches(crops, transform, workers=workers, device=device):
-            found.append(call(x.to(device, memory_format=torch.channels_last)).float().cpu().numpy())
-    return np.concatenate(found)
-
-
 def autocast(device: torch.device, amp: torch.dtype | None) -> torch.autocast:
     """The context of half precision; None is float32."""
     return torch.autocast(device.type, amp or torch.bfloat16, enabled=amp is not None)
@@ -163,7 +124,7 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def training_state(job: Job, scaler, stop: EarlyStopping, rows: list[dict]) -> dict:
+def training_state(job: "Job", scaler, stop: EarlyStopping, rows: list[dict]) -> dict:
     """What `restore` needs to go on as if nothing had happened."""
     return {
         "optimizer": job.optimizer.state_dict(),
@@ -175,7 +136,7 @@ def training_state(job: Job, scaler, stop: EarlyStopping, rows: list[dict]) -> d
     }
 
 
-def restore(path: str | Path, job: Job, scaler, stop: EarlyStopping) -> list[dict]:
+def restore(path: str | Path, job: "Job", scaler, stop: EarlyStopping) -> list[dict]:
     """Put network, optimizer and counters back to where `path` was written; returns the log until then."""
     content = checkpoint.read(path)
     state = content["training"]

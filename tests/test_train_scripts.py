@@ -22,12 +22,18 @@ def one_thread():
     torch.set_num_threads(1)
 
 
-def train(task, *flags):
-    """Run a train.py as its command line would, but let errors through. Returns its module."""
+def load(task):
+    """The module of a train.py."""
     path = ROOT / f"comsys-hackathon-task{task}" / "train.py"
     spec = importlib.util.spec_from_file_location(f"train_{task}", path)
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
+    return script
+
+
+def train(task, *flags):
+    """Run a train.py as its command line would, but let errors through."""
+    script = load(task)
     recipes = {"A": script.recipes.GENDER, "B": script.recipes.SIAMESE}[task]
     script.main(cli.parse(script.get_args_parser(), [str(flag) for flag in flags], recipes))
 
@@ -149,6 +155,22 @@ def test_published_recipe_restores_its_settings(sample_b, tmp_path):
     loaded = checkpoint.load(tmp_path / "best.pt", "siamese")
     assert loaded.operating_points[0]["threshold"] == 0.5 and loaded.config["pool"] == "avg"
     assert "held" not in loaded.info["data"]  # selected on val, as published
+
+
+def test_published_network_follows_init():
+    script = load("A")
+    parse = lambda *flags: cli.parse(script.get_args_parser(), flags, script.recipes.GENDER)  # noqa: E731
+    args = script.recipes.resolve(parse("--recipe", "published"), "gender")
+    network = (args.init, args.backbone, args.pool, args.img_size, args.align)
+    assert network == ("imagenet", "convnext_tiny", "avg", 224, "off")
+    assert (args.lr, args.head_lr, args.epochs, args.patience) == (1e-5, 1e-4, 50, 7)
+    assert (args.gamma, args.smoothing, args.balance, args.batch_size) == (2.0, 0.1, "undersample", 32)
+    args = script.recipes.resolve(parse("--recipe", "published", "--init", "encoder.pt"), "gender")
+    assert (args.backbone, args.pool, args.img_size) == (None, None, None)
+    args = script.recipes.resolve(
+        parse("--recipe", "published", "--backbone", "convnext_pico", "--gamma", "1"), "gender"
+    )
+    assert args.backbone == "convnext_pico" and args.gamma == 1.0 and args.img_size == 224
 
 
 def test_a_second_run_does_not_overwrite_the_first(sample_a, tmp_path):

@@ -9,8 +9,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from facecom import checkpoint
 from facecom.errors import FacecomError
-from facecom.training import EarlyStopping, answers_for, fit, seed_everything, train_one_epoch
-from facecom.transforms import eval_transform
+from facecom.training import EarlyStopping, fit, seed_everything, train_one_epoch
 
 
 class Toy:
@@ -131,16 +130,6 @@ def test_resuming_goes_on_where_it_was(tmp_path):
     assert torch.equal(whole.model.weight, again.model.weight)
     for name in ("log.csv", "curves.png"):
         assert (tmp_path / "whole/run" / name).read_bytes() == (tmp_path / "cut/run" / name).read_bytes()
-
-
-def test_answers_come_in_the_order_of_the_crops():
-    job = Toy()
-    job.model = nn.Conv2d(3, 1, 1)
-    crops = [np.full((8, 8, 3), value, np.uint8) for value in (0, 100, 200)]
-    job.model.train()
-    found = answers_for(job, lambda x: x.mean((1, 2, 3)) * 255, crops, eval_transform(8, (0,) * 3, (1,) * 3), 0)
-    np.testing.assert_allclose(found, [0, 100, 200], rtol=1e-5)
-    assert not job.model.training
 
 
 def test_seeding_covers_all_generators():

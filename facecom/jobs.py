@@ -1,0 +1,101 @@
+"""What a task brings to the training loop, and a training run from settings to the best weights."""
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+from facecom import cli, training
+from facecom.initial import Start, initial_model
+from facecom.preparation import kind_of, open_data, preprocessing_of, training_transforms
+from facecom.runs import open_run
+from facecom.samples import Samples, batches, derived_seed, evaluation_batches
+
+
+class Job:
+    """The part that both tasks share; each adds an optimizer, a scheduler and the methods that raise here.
+
+    sets, data: of `preparation.open_data`. amp: half precision or None; select: the column of the log that decides
+    which epoch is best (higher is better); judge_start: whether the network that training starts from is a candidate.
+    """
+
+    task: str
+    data_set: str
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    scheduler: torch.optim.lr_scheduler.LRScheduler
+    select: str
+
+    def __init__(self, args: argparse.Namespace, start: Start, preprocessing: dict, sets: dict, data: dict, device):
+        self.args, self.sets, self.data = args, sets, data
+        self.config, self.preprocessing, self.limits = start.config, preprocessing, start.limits
+        self.judge_start = start.whole
+        self.device, self.amp = device, cli.pick_amp(args.amp, device)
+        self.model = start.model.to(device, memory_format=torch.channels_last)
+        self.published = args.recipe == "published"
+        self.transforms = training_transforms(self.task, args, preprocessing)
+        self.operating_points: list[dict] = []
+        self.temperature: float | None = None
+
+    def batches(self, epoch: int) -> DataLoader:
+        """The training batches of an epoch: views float32 [B, 3, S, S] and numbers float32 [B] in tuples."""
+        raise NotImplementedError
+
+    def loss(self, batch: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """(mean loss, answers bool [B], labels bool [B]) of a batch on the network's device."""
+        raise NotImplementedError
+
+    def evaluate(self) -> dict[str, float]:
+        """`held_<metric>` of held-back people and `val_<metric>`; settles operating points and temperature."""
+        raise NotImplementedError
+
+    def draw_seed(self, epoch: int) -> int:
+        """Seed of what is drawn for an epoch; in the published recipe it is drawn once, only the order changes."""
+        return derived_seed(self.args.seed, 0 if self.published else epoch)
+
+    def shuffled(self, epoch: int, rows: np.ndarray, numbers: np.ndarray) -> DataLoader:
+        """Batches of training samples in an order of the epoch's own. rows: int [N, V]; numbers: [N, M]."""
+        table, crops = self.sets["train"]
+        order = np.random.default_rng(derived_seed(self.args.seed, epoch, 1)).permutation(len(rows))
+        seed = derived_seed(self.args.seed, epoch, 2)
+        samples = Samples(crops, self.transforms, kind_of(table), rows[order], numbers[order], seed)
+        workers, whole = self.args.workers, not self.published
+        return batches(samples, self.args.batch_size, workers=workers, device=self.device, whole=whole)
+
+    def answers(self, call: Callable[[torch.Tensor], torch.Tensor], crops: Sequence) -> np.ndarray:
+        """What the network (`call`: itself or a method of it) says about all crops as they are: float32 [N, ...]."""
+        self.model.eval()
+        found = []
+        loader = evaluation_batches(crops, self.transforms["eval"], workers=self.args.workers, device=self.device)
+        with torch.inference_mode(), training.autocast(self.device, self.amp):
+            for (x,) in loader:
+                x = x.to(self.device, memory_format=torch.channels_last)
+                found.append(call(x).float().cpu().numpy())
+        return np.concatenate(found)
+
+    def content(self) -> dict:
+        """Arguments of `checkpoint.save` that the last `evaluate` settled, and those that never change."""
+        names = ("task", "config", "preprocessing", "operating_points", "temperature", "limits", "data")
+        return {name: getattr(self, name) for name in names}
+
+    def resume(self, content: dict) -> None:
+        """Put back what `content` said."""
+        self.operating_points, self.temperature = content["operating_points"], content["temperature"]
+
+
+def run(job_type: type[Job], args: argparse.Namespace) -> dict[str, float]:
+    """A whole training run by its settings (`recipes.training_arguments`). Returns the log row of the best epoch."""
+    device = cli.pick_device(args.device)
+    resume = open_run(args.run_dir, args.resume)
+    training.seed_everything(args.seed)
+    start = initial_model(job_type.task, args.init, backbone=args.backbone, pool=args.pool, img_size=args.img_size)
+    print(start.said)
+    preprocessing = preprocessing_of(job_type.task, args, start)
+    sets, data = open_data(job_type.data_set, args, preprocessing, device)
+    job = job_type(args, start, preprocessing, sets, data, device)
+    cli.save_settings(Path(args.run_dir) / cli.SETTINGS, args)
+    return training.fit(job, args, resume)
