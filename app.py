@@ -24,7 +24,7 @@ from facecom.synthetic import draw_person
 if TYPE_CHECKING:
     import gradio
 
-CANNOT_TELL = "the face was not found well enough, or the photo is too bad to recognise"
+CANNOT_TELL = "The face was not found well enough, or the photo is too bad."
 
 #: Drawn people to click, (identity, photo) of `draw_person`: twice one person, two people, and one of each gender.
 PAIRS = (((5, 0), (5, 3)), ((8, 0), (8, 2)), ((5, 0), (8, 1)), ((11, 0), (13, 1)))
@@ -37,6 +37,7 @@ CSS = """
 .answer {border-left: 5px solid #9aa0a6; padding: .2em 0 .2em 1em}
 .answer p {margin: .1em 0; font-size: 1rem}
 .answer p:first-child {font-size: 1.4rem; font-weight: 600}
+.sliders .form {display: grid; grid-template-columns: repeat(auto-fill, minmax(190px, 1fr))}
 .yes {border-color: #188038} .no {border-color: #c5221f}
 """
 
@@ -77,7 +78,7 @@ def same_person(
     found = verifier().verify(first, second)
     measure = f"distance {found.distance:.3f}; the same person up to {found.threshold:.3f}"
     if found.same is None:
-        return second, answer("", "Cannot tell", f"{CANNOT_TELL}.", measure)
+        return second, answer("", "Cannot tell", CANNOT_TELL, f"Not to be relied on: {measure}")
     passing = f"At this threshold 1 in {1 / found.far:,.0f} strangers would pass." if found.far else ""
     kind, words = ("yes", "Same person") if found.same else ("no", "Not the same person")
     return second, answer(kind, words, measure, passing)
@@ -94,7 +95,7 @@ def gender_of(photo: np.ndarray | None, *severities: int) -> tuple[np.ndarray | 
     looked_at = explain.explain_gender(predictor().ensemble, [photo])[0]
     face = "" if np.isnan(found.face_confidence) else f"face found with confidence {found.face_confidence:.2f}"
     if not found.gender:
-        return photo, looked_at, answer("", "Cannot tell", f"{CANNOT_TELL}.", face)
+        return photo, looked_at, answer("", "Cannot tell", CANNOT_TELL, face)
     probability = found.p_female if found.gender == "female" else 1 - found.p_female
     return photo, looked_at, answer("yes", found.gender.capitalize(), f"probability {probability:.3f}", face)
 
@@ -115,17 +116,17 @@ def page(folder: Path) -> "gradio.Blocks":
         with gr.Tab("Same person?"):
             with gr.Row():
                 first, second = photo_input("First photo"), photo_input("Second photo")
-                preview = gr.Image(label="Second photo, as the network gets it", interactive=False, height=260)
-            result = gr.HTML(same_person(None, None)[1])
+                preview = photo_output("Second photo, made worse")
+            result = gr.HTML(same_person(None, None)[1], padding=False)
             sliders = severity_sliders("Make the second photo worse")
             react([first, second, *sliders], same_person, [preview, result])
             gr.Examples([[examples[a], examples[b]] for a, b in PAIRS], [first, second], label="Drawn people")
         with gr.Tab("Gender"):
             with gr.Row():
                 photo = photo_input("Photo")
-                preview = gr.Image(label="As the network gets it", interactive=False, height=260)
-                looked_at = gr.Image(label="Where the network looked (Grad-CAM)", interactive=False, height=260)
-            result = gr.HTML(gender_of(None)[2])
+                preview = photo_output("Made worse")
+                looked_at = photo_output("Grad-CAM: what spoke for it")
+            result = gr.HTML(gender_of(None)[2], padding=False)
             gr.Markdown("Gender as the data sets label it: binary, perceived from a photo.")
             sliders = severity_sliders("Make the photo worse")
             react([photo, *sliders], gender_of, [preview, looked_at, result])
@@ -139,13 +140,20 @@ def photo_input(label: str) -> "gradio.Image":
     return gr.Image(label=label, type="numpy", image_mode="RGB", sources=["upload", "webcam", "clipboard"], height=260)
 
 
+def photo_output(label: str) -> "gradio.Image":
+    import gradio as gr
+
+    # Only this button: another would share the photo on the web.
+    return gr.Image(label=label, interactive=False, buttons=["fullscreen"], height=260)
+
+
 def severity_sliders(label: str) -> list["gradio.Slider"]:
     """A slider a condition, 0 (off) to 5."""
     import gradio as gr
 
     gr.Markdown(f"**{label}**: severity 0 (off) to 5")
-    with gr.Row():
-        return [gr.Slider(0, 5, 0, step=1, label=name, min_width=140, buttons=[]) for name in DISTORTIONS]
+    with gr.Row(elem_classes="sliders"):
+        return [gr.Slider(0, 5, 0, step=1, label=name, min_width=140) for name in DISTORTIONS]
 
 
 def react(inputs: list, function, outputs: list) -> None:
