@@ -46,7 +46,7 @@ def score(args, table, values, copies, network, threshold, options) -> None:
     import numpy as np
     import pandas as pd
 
-    from facecom import gender, predict, protocols, scoring
+    from facecom import gender, predict, protocols, report, scoring
 
     if copies is not None:
         answers, _ = predict.collect(copies.path.to_list(), network, **options)
@@ -57,6 +57,12 @@ def score(args, table, values, copies, network, threshold, options) -> None:
     rows = protocols.gender(table, p_female, threshold, unsure=np.isnan(verdict), seed=args.seed)
     scoring.show(rows, args.report)
     print(f"\n{scoring.confusion(table.gender, verdict)}\n")
+    if args.report:
+        weights = f"Weights: {network.describe()}."
+        path = report.write_gender_report(
+            args.report, rows, table, p_female, verdict, threshold, weights=weights, drawn=args.sample
+        )
+        print(f"wrote {path}")
 
 
 def get_args_parser() -> argparse.ArgumentParser:

@@ -28,6 +28,8 @@ def on_identities(args, siamese, threshold, options):
     unsure = ~siamese.can_tell(written.values.confidence, written.values.quality)
     rows = protocols.all_task_b(table, written.values.outputs, points, args.seed, unsure=unsure)
     scoring.show(rows, args.report)
+    if args.report:
+        report_identities(args, siamese, table, written.values, rows, points)
     if args.baseline:
         print("\nThe untrained baseline (gradients of the photo at 64 px) on the same protocols:")
         features = scoring.baseline_features(table.path, options["progress"])
@@ -35,13 +37,35 @@ def on_identities(args, siamese, threshold, options):
     return written, lambda: explain.nearest_others(table, written.values.outputs)
 
 
+def report_identities(args, siamese, table, answers, rows, points):
+    from facecom import report
+
+    path = report.write_siamese_report(
+        args.report,
+        rows,
+        table,
+        answers.outputs,
+        points,
+        sureness={"quality": answers.quality, "face confidence": answers.confidence},
+        weights=f"Weights: {siamese.describe()}.",
+        drawn=args.sample,
+    )
+    print(f"wrote {path}")
+
+
 def on_pairs(args, siamese, threshold, options):
-    from facecom import explain, scoring, submission
+    from facecom import explain, report, scoring, submission
 
     pairs, folder = submission.read_pairs(args.pairs), args.img_dir or args.pairs.parent
     written = submission.write_pairs(pairs, folder, siamese, threshold, args.output, **options)
     if "same" in pairs:
-        scoring.show(scoring.pair_rows(pairs.same.to_numpy(), *written.values.T), args.report)
+        same = pairs.same.to_numpy()
+        rows = scoring.pair_rows(same, *written.values.T)
+        scoring.show(rows, args.report)
+        if args.report:
+            weights = f"Weights: {siamese.describe()}."
+            path = report.write_pairs_report(args.report, rows, same, *written.values.T, threshold, weights=weights)
+            print(f"wrote {path}")
     return written, lambda: explain.written_pairs(args.output, folder)
 
 

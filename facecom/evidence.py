@@ -52,23 +52,32 @@ def pairs_of(table: pd.DataFrame, embeddings: np.ndarray, condition: str) -> Pai
         found.append(np.stack([-scores[row, column], probes[row], gallery[column]]))
     distance, probe, other = np.concatenate(found, 1)
     levels = metrics.score_levels(-distance.astype(np.float32))
-    counts, impostor = np.zeros((1, 2 * len(levels) + 1)), np.zeros(len(EDGES) - 1, int)
+    counts, impostor = _counts([], levels), np.zeros(len(EDGES) - 1, int)
     for _, _, scores, same, _ in comparisons(table, embeddings, condition):
-        strangers = scores[~same]
-        counts += metrics.level_counts(strangers, np.zeros(len(strangers), int), 1, levels)
-        impostor += np.histogram(-strangers, EDGES)[0]
+        counts += _counts(scores[~same], levels)
+        impostor += np.histogram(-scores[~same], EDGES)[0]
+    ranks = nearest_identities(table, embeddings, condition)[1]
+    return _pairs(distance, counts, impostor, levels, probe.astype(int), other.astype(int), ranks)
+
+
+def labelled_pairs(same: np.ndarray, distance: np.ndarray) -> Pairs:
+    """Pairs that come with their labels, not from a table (probe, other and ranks are empty). same: bool [N]."""
+    levels = metrics.score_levels(-distance[same].astype(np.float32))
+    counts = _counts(-distance[~same].astype(np.float32), levels)
+    nothing = np.empty(0, int)
+    impostor = np.histogram(distance[~same], EDGES)[0]
+    return _pairs(distance[same], counts, impostor, levels, nothing, nothing, np.empty(0))
+
+
+def _counts(scores: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    return metrics.level_counts(np.asarray(scores), np.zeros(len(scores), int), 1, levels)
+
+
+def _pairs(distance, impostor_counts, impostor, levels, probe, other, ranks) -> Pairs:
     one = np.ones((1, 1))
-    genuine = metrics.level_counts(-distance.astype(np.float32), np.zeros(len(distance), int), 1, levels)
-    return Pairs(
-        metrics.curve(counts, one)[0],
-        metrics.curve(genuine, one)[0],
-        np.histogram(distance, EDGES)[0],
-        impostor,
-        distance,
-        probe.astype(int),
-        other.astype(int),
-        nearest_identities(table, embeddings, condition)[1],
-    )
+    far = metrics.curve(impostor_counts, one)[0]
+    tar = metrics.curve(_counts(-distance.astype(np.float32), levels), one)[0]
+    return Pairs(far, tar, np.histogram(distance, EDGES)[0], impostor, distance, probe, other, ranks)
 
 
 def worst_pairs(table: pd.DataFrame, embeddings: np.ndarray, threshold: float, count: int = 10) -> list[Error]:

@@ -21,16 +21,18 @@ def gender(
     """Rows of the protocol `gender`, per condition and for all; counts are photos.
 
     table: a row a photo, columns `photo`, `condition`, `gender` (male, female; others are left out), and where there
-    are some `identity` (else from the photo's name) and `second_opinion` (male, female, both), which adds figures of
-    that version of the labels; for `both` either answer is right. p_female: float [N] in [0, 1], NaN for files that
-    could not be read. threshold: female from it on. unsure: bool [N], photos to answer `cannot tell` for, which is
-    never right. `always_male` is the accuracy of answering male to everything; `gap` is men less women.
+    are some `identity` (where empty, from the photo's name) and `second_opinion` (male, female, both), which adds
+    figures of that version of the labels; for `both` either answer is right. p_female: float [N] in [0, 1], NaN for
+    files that could not be read. threshold: female from it on. unsure: bool [N], photos to answer `cannot tell` for,
+    which is never right. `always_male` is the accuracy of answering male to everything; `gap` is men less women.
     """
     p_female = np.asarray(p_female, float)
     unsure = np.zeros(len(table), bool) if unsure is None else unsure
     known = table["gender"].isin(GENDERS).to_numpy() & np.isfinite(p_female)
     table, p_female, unsure = table[known].reset_index(drop=True), p_female[known], unsure[known]
-    identity = table["identity"] if "identity" in table else table["photo"].map(identity_of)
+    identity = table["photo"].map(identity_of)
+    if "identity" in table:
+        identity = table["identity"].fillna(identity)
     owner = pd.factorize(identity)[0]
     people = owner.max(initial=-1) + 1
     answer = np.where(unsure, np.nan, p_female >= threshold)

@@ -37,9 +37,10 @@ figure img { display: block; max-width: 100%; height: auto; }
 .scroll { overflow-x: auto; margin: .8rem 0; }
 table { border-collapse: collapse; font-size: .8125rem; font-variant-numeric: tabular-nums; width: 100%; }
 th, td { text-align: right; padding: .25rem .5rem; border-bottom: 1px solid var(--line); vertical-align: top;
-  overflow-wrap: normal; }
+  overflow-wrap: normal; white-space: nowrap; }
 th:first-child, td:first-child, table.text th, table.text td { text-align: left; }
-table.text td { overflow-wrap: anywhere; }
+table.text td { overflow-wrap: anywhere; white-space: normal; }
+th { white-space: normal; }
 th { font-weight: 600; }
 td small { display: block; color: var(--muted); font-size: .6875rem; white-space: nowrap; }
 tr { break-inside: avoid; }

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from facecom import evidence, page, report_gender, report_siamese
+from facecom import evidence, metrics, page, report_gender, report_siamese
 from facecom.comparisons import present_conditions, readable
 from facecom.files import write_whole
 from facecom.photos import GENDERS
@@ -59,6 +59,43 @@ def write_siamese_report(
         page.definitions(report_siamese.GLOSSARY),
     ]
     return _write(folder, "Who is it? Face verification, tested", body)
+
+
+def write_pairs_report(
+    folder: str | Path,
+    rows: Sequence[dict],
+    same: np.ndarray,
+    distance: np.ndarray,
+    verdict: np.ndarray,
+    threshold: float,
+    *,
+    weights: str = "",
+) -> Path:
+    """The report of a list of labelled pairs. Returns the path of `report.html`.
+
+    rows: of protocol `pairs`; same: 1, 0 [N]; distance: float [N], NaN for an unreadable photo; verdict: 1 same, 0,
+    NaN cannot tell [N].
+    """
+    known = ~np.isnan(distance)
+    same, distance, verdict = np.asarray(same, bool)[known], distance[known], verdict[known]
+    found = {(r["protocol"], r["condition"], r["metric"]): r for r in rows}
+    draw = partial(draw_figure, Path(folder))
+    unread = f"; {(~known).sum():,} with an unreadable photo are left out" if not known.all() else ""
+    counts = metrics.decision_counts(same, verdict, np.zeros(len(same), int), 1)[0]
+    counts = counts[::-1][:, [1, 0, 2] if counts[:, 2].any() else [1, 0]]
+    pairs = {"pairs": evidence.labelled_pairs(same, distance)}
+    body = [
+        page.paragraph(f"{len(same):,} pairs{unread}. {weights}", "muted"),
+        page.heading("Decisions"),
+        report_siamese.confusion(draw, counts, f"The threshold is a distance of {threshold:.3f}."),
+        report_siamese.scores(draw, pairs, threshold),
+    ]
+    if same.any() and not same.all():
+        tar = metrics.tar_on_curve(pairs["pairs"].far, pairs["pairs"].tar, 1e-3)
+        names = [{"pairs": f"pairs  {value:.3f}"} for value in (tar, found["pairs", "all", "eer"]["value"])]
+        body += [page.heading("Every threshold"), *report_siamese.every_threshold(draw, pairs, *names)]
+    body += [*all_figures(rows), page.heading("The words used here"), page.definitions(report_siamese.GLOSSARY)]
+    return _write(folder, "The same person? Pairs of photos, tested", body)
 
 
 def write_gender_report(

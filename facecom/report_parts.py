@@ -137,5 +137,5 @@ def _photo(path: str) -> np.ndarray | None:
 
 
 def _what(row: pd.Series) -> str:
-    person = f", {row['identity']}" if "identity" in row else ""
+    person = f", {row['identity']}" if isinstance(row.get("identity"), str) else ""
     return f"{row['file'].rsplit('/', 1)[-1]} ({row['condition']}{person})"

@@ -75,73 +75,85 @@ def claims(found: Found) -> list[str]:
 def curves(draw: Callable, found: Found, pairs: Mapping[str, Pairs], threshold: float | None) -> list[str]:
     """Everything that needs genuine pairs; a sentence where there are none."""
     shown = {c: p for c, p in pairs.items() if len(p.distance)}
-    parts = [page.heading("Per condition")]
     if not shown:
-        return [*parts, page.paragraph("No person has two photos here, so nothing can be said about recognising them.")]
-    most = max(len(p.distance) for p in shown.values())
-    strangers = max(int(p.impostor.sum()) for p in shown.values())
+        sentence = "No person has two photos here, so nothing can be said about recognising them."
+        return [page.heading("Per condition"), page.paragraph(sentence)]
+    return [
+        page.heading("Per condition"),
+        _conditions(draw, found, shown),
+        scores(draw, shown, threshold),
+        page.heading("Every threshold"),
+        *every_threshold(draw, shown, legend(found, "cross-photo", TAR), legend(found, "cross-photo", "eer")),
+        page.heading("Who is it?"),
+        _ranks(draw, found, shown),
+    ]
+
+
+def _conditions(draw: Callable, found: Found, pairs: Mapping[str, Pairs]) -> str:
     series = {
         "recognised at FAR 1e-3": of_metric(found, "cross-photo", TAR),
         "first guess right": of_metric(found, "identification", "rank1"),
     }
-    parts.append(
-        draw(
-            "conditions",
-            partial(plots.per_condition, series, "share of genuine pairs (round), of probes (square)"),
-            "TAR at FAR 1e-3 and rank-1 per condition with intervals",
-            "How much each condition costs: the further right the better; bars are 95 % intervals over people. "
-            f'Up to {most:,} genuine pairs a condition; "all" puts all under one threshold.',
-        )
+    return draw(
+        "conditions",
+        partial(plots.per_condition, series, "share of genuine pairs (round), of probes (square)"),
+        "TAR at FAR 1e-3 and rank-1 per condition with intervals",
+        "How much each condition costs: the further right the better; bars are 95 % intervals over people. "
+        f'Up to {_most(pairs)[0]:,} genuine pairs a condition; "all" puts all under one threshold.',
     )
-    marks = {} if threshold is None else {threshold: f"stored threshold {threshold:.2f}"}
-    parts.append(
-        draw(
-            "scores",
-            partial(
-                plots.histograms,
-                {c: (p.genuine, p.impostor) for c, p in shown.items()},
-                evidence.EDGES,
-                marks,
-                ("one person", "two people"),
-                "distance",
-            ),
-            "Histograms of the distances of genuine and impostor pairs per condition",
-            "How far apart pairs are: the less the two hills overlap, the better; left of the line a pair is called "
-            "the same person. Above each panel: genuine / impostor pairs.",
-        )
+
+
+def scores(draw: Callable, pairs: Mapping[str, Pairs], threshold: float | None) -> str:
+    marks = {} if threshold is None else {threshold: f"threshold {threshold:.2f}"}
+    counts = {c: (p.genuine, p.impostor) for c, p in pairs.items()}
+    return draw(
+        "scores",
+        partial(plots.histograms, counts, evidence.EDGES, marks, ("one person", "two people"), "distance"),
+        "Histograms of the distances of genuine and impostor pairs per condition",
+        "How far apart pairs are: the less the two hills overlap, the better; left of the line a pair is called "
+        "the same person. Above each panel: genuine / impostor pairs.",
     )
-    parts += [page.heading("Every threshold"), _roc(draw, found, shown, most, strangers)]
-    parts.append(
+
+
+def every_threshold(
+    draw: Callable, pairs: Mapping[str, Pairs], tars: Mapping[str, str], eers: Mapping[str, str]
+) -> list[str]:
+    """ROC and DET; tars, eers: {condition: its name in the legend}."""
+    rates = {c: (p.far, p.tar) for c, p in pairs.items()}
+    genuine, impostor = _most(pairs)
+    count = f"Up to {genuine:,} genuine and {impostor:,} impostor pairs a condition."
+    return [
+        draw(
+            "roc",
+            partial(plots.roc, rates, tars),
+            "ROC curves per condition, false accept rate logarithmic",
+            "What letting fewer strangers pass costs: to the left fewer strangers, further up more people recognised; "
+            f"the dotted line is 1 stranger in 1,000. {count}",
+        ),
         draw(
             "det",
-            partial(plots.det, {c: (p.far, p.tar) for c, p in shown.items()}, legend(found, "cross-photo", "eer")),
+            partial(plots.det, rates, eers),
             "DET curves per condition",
             "Both errors against each other on axes that spread small ones: nearer to the lower left is better, and "
-            f"on the dotted line they are equal. Up to {most:,} genuine and {strangers:,} impostor pairs a condition.",
-        )
-    )
-    ranks = {c: p.ranks for c, p in shown.items() if len(p.ranks)}
-    parts += [page.heading("Who is it?")]
-    parts.append(
-        draw(
-            "ranks",
-            partial(plots.rank_curve, ranks, legend(found, "identification", "rank1")),
-            "Rank curves per condition",
-            "How often the right person is among the k most alike photos of the gallery, the probe's own photo left "
-            f"out. {max(map(len, ranks.values())):,} probes at most.",
-        )
-    )
-    return parts
+            f"on the dotted line they are equal. {count}",
+        ),
+    ]
 
 
-def _roc(draw, found, shown, most, strangers) -> str:
+def _ranks(draw: Callable, found: Found, pairs: Mapping[str, Pairs]) -> str:
+    ranks = {c: p.ranks for c, p in pairs.items()}
     return draw(
-        "roc",
-        partial(plots.roc, {c: (p.far, p.tar) for c, p in shown.items()}, legend(found, "cross-photo", TAR)),
-        "ROC curves per condition, false accept rate logarithmic",
-        "What letting fewer strangers pass costs: to the left fewer strangers, further up more people recognised; the "
-        f"dotted line is 1 stranger in 1,000. Up to {most:,} genuine and {strangers:,} impostor pairs a condition.",
+        "ranks",
+        partial(plots.rank_curve, ranks, legend(found, "identification", "rank1")),
+        "Rank curves per condition",
+        "How often the right person is among the k most alike photos of the gallery, the probe's own photo left "
+        f"out. {max(map(len, ranks.values())):,} probes at most.",
     )
+
+
+def _most(pairs: Mapping[str, Pairs]) -> tuple[int, int]:
+    """(genuine, impostor) comparisons of the condition that has most."""
+    return max(len(p.distance) for p in pairs.values()), max(int(p.impostor.sum()) for p in pairs.values())
 
 
 def rejects(
@@ -179,14 +191,20 @@ def decisions(draw: Callable, found: Found) -> list[str]:
     counts = np.array([[row["value"] * row["count"], (1 - row["value"]) * row["count"]] for row in (tar, far)]).round()
     return [
         page.heading("Decisions at the stored threshold"),
-        draw(
-            "confusion",
-            partial(plots.confusion, counts, ["one person", "two people"], ["called the same", "called different"]),
-            "Confusion matrix",
-            f"All conditions together: {tar['count']:,} pairs of one person, {far['count']:,} of two; the "
-            "threshold was fixed on other people.",
-        ),
+        confusion(draw, counts, "All conditions together; the threshold was fixed on other people."),
     ]
+
+
+def confusion(draw: Callable, counts: np.ndarray, caption: str) -> str:
+    """counts: [one person, two people] by [called the same, called different(, cannot tell)]."""
+    answers = ["called the same", "called different", "cannot tell"][: counts.shape[1]]
+    of_one, of_two = counts.sum(1)
+    return draw(
+        "confusion",
+        partial(plots.confusion, counts, ["one person", "two people"], answers),
+        "Confusion matrix",
+        f"{of_one:,.0f} pairs of one person, {of_two:,.0f} of two: what they were called. {caption}",
+    )
 
 
 def worst(table: pd.DataFrame, embeddings: np.ndarray, threshold: float | None) -> list[str]:

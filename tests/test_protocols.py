@@ -273,6 +273,15 @@ def test_gender_copies_belong_to_their_person():
     np.testing.assert_allclose(*intervals)
 
 
+def test_gender_takes_the_identity_from_the_name_where_the_table_has_none():
+    table = gender_table(["male", "female"] * 5)
+    named = [f"P{i}" for i in range(10)]
+    p_female = np.linspace(0.1, 0.9, 10)
+    rows = protocols.gender(table, p_female)
+    assert_same(protocols.gender(table.assign(identity=[np.nan] * 5 + named[5:]), p_female), rows)
+    assert_same(protocols.gender(table.assign(identity=named), p_female), rows)
+
+
 @pytest.mark.parametrize(
     "photo, identity", [("Ann_Lee_0001", "Ann_Lee"), ("Ann-12", "Ann"), ("Ann", "Ann"), ("0001", "0001")]
 )

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from facecom import evidence, metrics, page, plots, protocols, report, results
+from facecom import evidence, metrics, page, plots, protocols, report, results, scoring
 
 POINTS = [{"threshold": 0.9, "far": 1e-3}]
 
@@ -99,6 +99,29 @@ def test_gender_report_stands_alone(people, tmp_path):
     assert "labelled female, answered male: probability of female 0.050" in seen.text
     names = {"conditions", "scores", "roc", "confusion", "reliability", "reject"}
     assert {p.name for p in path.parent.iterdir()} == {"report.html", *(f"{name}.png" for name in names)}
+
+
+def test_pairs_report_stands_alone(tmp_path):
+    same = np.array([1, 1, 1, 0, 0, 0, 0])
+    distance = np.array([0.2, 0.4, 1.3, 1.2, 0.5, 1.4, np.nan])
+    verdict = np.array([1, 1, 0, 0, 1, np.nan, np.nan])
+    rows = scoring.pair_rows(same, distance, verdict)
+    path = report.write_pairs_report(tmp_path / "report", rows, same, distance, verdict, 0.9)
+    seen = Page(path.read_text())
+    assert seen.open == []
+    assert all(source.startswith("data:image/") for source in seen.sources)
+    assert "6 pairs; 1 with an unreadable photo are left out" in seen.text
+    assert "3 pairs of one person, 3 of two: what they were called" in seen.text
+    names = {"confusion", "scores", "roc", "det"}
+    assert {p.name for p in path.parent.iterdir()} == {"report.html", *(f"{name}.png" for name in names)}
+
+    pairs = evidence.labelled_pairs(same[:6] == 1, distance[:6])
+    assert metrics.auc_on_curve(pairs.far, pairs.tar) == pytest.approx(7 / 9)
+    assert (pairs.genuine.sum(), pairs.impostor.sum()) == (3, 3)
+
+    rows = scoring.pair_rows(same[:3], distance[:3], verdict[:3])
+    report.write_pairs_report(tmp_path / "one", rows, same[:3], distance[:3], verdict[:3], 0.9)
+    assert not (tmp_path / "one" / "roc.png").exists()
 
 
 def test_without_pairs_or_operating_point_it_says_so(tmp_path):

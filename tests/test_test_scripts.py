@@ -74,6 +74,7 @@ def test_identity_folders_give_a_row_a_file_and_every_protocol(here, sample_b, s
         assert float(row["distance"]) == pytest.approx(distances.min(), abs=2e-4)
         assert row["same"] == str(int(distances.min() <= 0.8))
         assert row["face_confidence"] == "" and 0 < float(row["quality"]) < 1
+    assert "The worst errors" in Path("report/report.html").read_text()
     found = pd.read_csv("report/metrics.csv")
     assert found.columns.tolist() == ["protocol", "condition", "metric", "value", "low", "high", "count"]
     assert {"published", "cross-photo", "identification", "identification-own-photo", "threshold-transfer"} <= set(
@@ -100,6 +101,7 @@ def test_pairs_are_compared_and_scored(here, flat, siamese_file, capsys):
     pairs = [(names[0], names[1], 1), (names[0], names[4], 0), (names[2], names[2], 1)]
     pd.DataFrame(pairs, columns=["image1", "image2", "same"]).to_csv(flat / "pairs.csv", index=False)
     assert run("B", "--weights", siamese_file, "--pairs", flat / "pairs.csv", "--report", "r", "--no-amp") == 0
+    assert "3 pairs" in Path("r/report.html").read_text()
     rows = rows_of("submission.csv")
     verifier = facecom.FaceVerifier(siamese_file, device="cpu", amp=False)
     expected = [distance_of(verifier, flat, a, b) for a, b, _ in pairs]
@@ -248,6 +250,7 @@ def test_a_flat_folder_gives_a_row_a_photo(here, flat, gender_file, capsys):
 
 def test_gender_folders_are_scored(here, sample_a, gender_file, capsys):
     assert run("A", "--weights", gender_file, "--img_dir", sample_a / "val", "--report", "r") == 0
+    assert "Reliability" in Path("r/report.html").read_text()
     rows = rows_of("submission.csv")
     right = np.mean([row["filename"].startswith(row["gender"] + "/") for row in rows])
     found = pd.read_csv("r/metrics.csv").set_index("metric")
