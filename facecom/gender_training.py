@@ -26,7 +26,9 @@ class GenderJob(Job):
         body = [*self.model.backbone.parameters(), *self.model.neck.parameters()]
         groups = [{"params": body, "lr": args.lr}, {"params": head, "lr": args.head_lr}]
         self.optimizer = torch.optim.AdamW(groups, weight_decay=args.weight_decay)
-        self.scheduler = torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(self.optimizer, T_0=10, eta_min=1e-6)
+        # Published: restarts every ten epochs; ours falls once over the whole run.
+        length = 10 if self.published else args.epochs
+        self.scheduler = torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(self.optimizer, T_0=length, eta_min=1e-6)
         if self.published:
             self.select = "val_accuracy"
         else:
