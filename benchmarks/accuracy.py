@@ -93,7 +93,7 @@ def slices(table: pd.DataFrame, embeddings: np.ndarray, embed: Embed, options: d
         both = pd.concat([gallery, gallery.assign(condition=condition)], ignore_index=True)
         found = np.concatenate([embeddings[clean], probes])
         for protocol in (protocols.cross_photo, protocols.identification):
-            rows += [row for row in protocol(both, found, **options) if row["condition"] == condition]
+            rows += protocol(both, found, conditions=[condition], **options)
     return rows
 
 

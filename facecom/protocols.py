@@ -7,6 +7,8 @@ undefined figures are NaN. Conditions: the table's, and `all`, which pools the s
 threshold.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -74,18 +76,26 @@ def published(
     return rows_of("published", "all", figures, count)
 
 
-def cross_photo(table: pd.DataFrame, embeddings: np.ndarray, *, resamples: int = 1000, seed: int = 0) -> list[dict]:
+def cross_photo(
+    table: pd.DataFrame,
+    embeddings: np.ndarray,
+    *,
+    conditions: Sequence[str] | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> list[dict]:
     """Probes of a condition against the CLEAN photos of the same person except the own photo, and of all others.
 
-    TAR@FAR, AUC and EER; counts are genuine comparisons. With a `gender` column also TAR@FAR=1e-3 of men and women
-    apart at the common threshold, and `gap`: men less women.
+    conditions: which (default: all that the table has, and `all`). TAR@FAR, AUC and EER; counts are genuine
+    comparisons. With a `gender` column also TAR@FAR=1e-3 of men and women apart at the common threshold, and `gap`:
+    men less women.
     """
     table, embeddings = readable(table, embeddings)
     people = identity_keys(table).max(initial=-1) + 1
     groups = _gender_groups(table)
     headline = _tar_name(FARS[0])
     rows = []
-    for condition in present_conditions(table):
+    for condition in conditions or present_conditions(table):
         genuine, impostor = _counts_at_levels(table, embeddings, condition, people)
 
         def statistic(weights, genuine=genuine, impostor=impostor):
@@ -106,7 +116,13 @@ def cross_photo(table: pd.DataFrame, embeddings: np.ndarray, *, resamples: int =
 
 
 def identification(
-    table: pd.DataFrame, embeddings: np.ndarray, *, own_photo: bool = False, resamples: int = 1000, seed: int = 0
+    table: pd.DataFrame,
+    embeddings: np.ndarray,
+    *,
+    own_photo: bool = False,
+    conditions: Sequence[str] | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
 ) -> list[dict]:
     """Gallery: all clean photos. Rank-1, rank-5 (among photos, ties against us), macro F1; counts are probes.
 
@@ -117,7 +133,7 @@ def identification(
     people = identity_keys(table).max(initial=-1) + 1
     groups = _gender_groups(table)
     rows = []
-    for condition in present_conditions(table):
+    for condition in conditions or present_conditions(table):
         truth, rank, answer = nearest_identities(table, embeddings, condition, own_photo=own_photo)
         total = np.bincount(truth, minlength=people)
         first, fifth = (np.bincount(truth, rank <= k, people) for k in (1, 5))

@@ -127,6 +127,12 @@ def test_blocks_change_nothing(random_people, monkeypatch):
     assert_same(protocols.all_task_b(*random_people, points, resamples=20), whole)
 
 
+def test_chosen_conditions_are_judged_as_among_all(random_people):
+    for protocol in (protocols.cross_photo, protocols.identification):
+        noisy = [row for row in protocol(*random_people, resamples=20) if row["condition"] == "noisy"]
+        assert_same(protocol(*random_people, conditions=["noisy"], resamples=20), noisy)
+
+
 def test_without_another_photo_the_figures_are_undefined():
     rows = protocols.all_task_b(table_of("Ann/1", "Bob/1"), at_angles(0, 50), [{"threshold": 0.5, "far": 1e-3}])
     found = {(row["protocol"], row["metric"]): row for row in rows}
