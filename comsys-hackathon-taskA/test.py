@@ -39,6 +39,7 @@ def test(args: argparse.Namespace) -> int:
         from facecom import explain
 
         explain.write_genders(args.explain, network, table.assign(p_female=written.values[:, 0]), threshold)
+        print(f"wrote {args.explain / 'explain.csv'} and its pictures")
     return testing.finish(args, written)
 
 

@@ -119,6 +119,7 @@ def test(args: argparse.Namespace) -> int:
         from facecom import explain
 
         explain.write_pairs(args.explain, siamese, pairs(), threshold)
+        print(f"wrote {args.explain / 'explain.csv'} and its pictures")
     return testing.finish(args, written)
 
 

@@ -200,6 +200,5 @@ def _save(path: Path, pictures: Sequence[np.ndarray]) -> None:
 
 
 def _save_list(folder: str | os.PathLike, columns: Sequence[str], rows: Sequence[tuple]) -> None:
-    print(f"wrote {len(rows)} pictures and explain.csv to {folder}")
     with write_whole(Path(folder) / "explain.csv", newline="") as file:
         pd.DataFrame(rows, columns=columns).to_csv(file, index=False)

@@ -96,6 +96,8 @@ def _to_onnx(network, crops, names, settings: dict) -> bytes:
     import onnx
     import torch
 
+    from facecom.runner import ONNX_KEY
+
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):  # the exporter talks a lot
         warnings.simplefilter("ignore")
@@ -104,7 +106,7 @@ def _to_onnx(network, crops, names, settings: dict) -> bytes:
             dynamic_shapes={"crops": {0: torch.export.Dim("n")}}, dynamo=True, verbose=False,
         )  # fmt: skip
     model = program.model_proto
-    onnx.helper.set_model_props(model, {"facecom": json.dumps(settings)})
+    onnx.helper.set_model_props(model, {ONNX_KEY: json.dumps(settings)})
     onnx.checker.check_model(model)
     return model.SerializeToString()
 

@@ -8,7 +8,6 @@ import multiprocessing
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -30,6 +29,7 @@ WORTH_WORKERS = 400
 #: Longest side in pixels that a photo is scaled down to once decoded, so that a batch of camera photos fits in memory.
 #: A face that fills a third of the picture keeps twice the pixels of the crop; YuNet is for smaller ones.
 LONGEST_SIDE, LONGEST_SIDE_YUNET = 640, 1600
+BATCH_SIZE_YUNET = 16
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,9 @@ def stream(
     for photo in photos:
         if isinstance(photo, np.ndarray):
             check_array(photo)
-    longest = LONGEST_SIDE_YUNET if any(mode == "yunet" for mode, _ in ensemble.crops) else LONGEST_SIDE
+    longest = LONGEST_SIDE
+    if any(mode == "yunet" for mode, _ in ensemble.crops):
+        longest, batch_size = LONGEST_SIDE_YUNET, min(batch_size, BATCH_SIZE_YUNET)
     loader = DataLoader(
         _Decoded(photos, longest),
         batch_size=batch_size,
@@ -132,7 +134,7 @@ class _Decoded(Dataset):
             try:
                 photo = read_photo(photo)
             except FacecomError as error:
-                return row, str(error).removeprefix(f"{Path(photo)}: ")
+                return row, str(error).removeprefix(f"{photo}: ")
         return row, shrink(photo, self.longest)
 
 

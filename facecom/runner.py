@@ -17,6 +17,9 @@ from facecom.models import build_model
 #: Key of an ONNX file's metadata under which `export.py` leaves what a checkpoint says besides its weights (JSON).
 ONNX_KEY = "facecom"
 
+#: Where ONNX files run, best first.
+ONNX_PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
+
 
 class CropNetwork(nn.Module):
     """A network with its preprocessing inside; what runs here is what `export.py` writes.
@@ -81,7 +84,7 @@ def load(
     Raises FacecomError.
     """
     if path is not None and Path(path).suffix.lower() == ".onnx":
-        return _load_onnx(Path(path), task)
+        return _load_onnx(Path(path), task, device)
     loaded = checkpoint.load(path, task)
     if normalize and loaded.info["format"] is None:
         loaded.preprocessing |= {"mean": published.IMAGENET_MEAN, "std": published.IMAGENET_STD}
@@ -113,15 +116,17 @@ def of_checkpoint(
     return Runner(task, loaded.path, forward, loaded.preprocessing, loaded.operating_points, limits, network)
 
 
-def _load_onnx(path: Path, task: str) -> Runner:
+def _load_onnx(path: Path, task: str, device: torch.device | str) -> Runner:
     try:
         import onnxruntime
     except ImportError:
         raise FacecomError(f'{path}: ONNX weights need onnxruntime: pip install -e ".[export]"') from None
     if not path.is_file():
         raise FacecomError(f"{path}: no such weight file: check the path")
+    wanted = ("CPUExecutionProvider",) if torch.device(device).type == "cpu" else ONNX_PROVIDERS
+    providers = [name for name in wanted if name in onnxruntime.get_available_providers()]
     try:
-        session = onnxruntime.InferenceSession(str(path), providers=onnxruntime.get_available_providers())
+        session = onnxruntime.InferenceSession(str(path), providers=providers)
     except Exception as error:  # onnxruntime's errors share no public base class
         raise FacecomError(f"{path}: not an ONNX file, or a damaged one: export it again") from error
     stored = session.get_modelmeta().custom_metadata_map.get(ONNX_KEY)

@@ -1,3 +1,6 @@
+import weakref
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 import torch
@@ -96,3 +99,34 @@ def test_few_photos_and_arrays_need_no_workers():
     assert predict.default_workers(["a"] * 10) == 0
     assert predict.default_workers([np.zeros((2, 2, 3), np.uint8)] * 1000) == 0
     assert predict.default_workers(["a"] * 1000) in (0, 1, 2)
+
+
+class Lazy(Sequence):
+    """Photos that are made when asked for and counted while they live."""
+
+    def __init__(self, count):
+        self.count, self.alive, self.most = count, 0, 0
+
+    def __len__(self):
+        return self.count
+
+    def __getitem__(self, row):
+        if not 0 <= row < self.count:
+            raise IndexError
+        photo = np.full((64, 64, 3), row, np.uint8)
+        self.alive += 1
+        self.most = max(self.most, self.alive)
+        weakref.finalize(photo, self.gone)
+        return photo
+
+    def gone(self):
+        self.alive -= 1
+
+
+def test_what_is_in_memory_does_not_grow_with_the_number_of_photos(siamese):
+    most = []
+    for count in (12, 48):
+        photos = Lazy(count)
+        assert sum(len(batch.rows) for batch in predict.stream(photos, siamese, batch_size=4)) == count
+        most.append(photos.most)
+    assert most[0] == most[1] <= 9  # two batches, and the one that is just checked

@@ -1,0 +1,178 @@
+"""How fast, and in how much memory: photos a second from files to answers, and of each step on the way.
+
+python benchmarks/speed.py --img_dir data/Task_B/val      # -> results/speed.csv
+python benchmarks/speed.py                                # on drawn people
+
+A row a measurement: `measurement,device,threads,photos,photos_per_second,peak_memory_mb`. Each runs in a process of its
+own, so that its memory is its own (decoding processes not counted). The median of `--repeat` runs after a first one.
+"""
+
+import argparse
+import multiprocessing
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from facecom import cli, photos, results  # noqa: E402
+
+BATCH = 64
+
+
+def decoding(paths: list[str], args: argparse.Namespace) -> Callable:
+    return lambda: [photos.read_photo(path) for path in paths]
+
+
+def finding(paths: list[str], args: argparse.Namespace) -> Callable:
+    from facecom.faces import Aligner
+
+    images, aligner = decoding(paths, args)(), Aligner("finder", device=args.device, amp=half(args))
+    return lambda: [aligner(images[start : start + BATCH]) for start in range(0, len(images), BATCH)]
+
+
+def encoding(paths: list[str], args: argparse.Namespace) -> Callable:
+    import numpy as np
+
+    from facecom import runner
+
+    member = runner.load(args.weights, "siamese", args.device, half(args))
+    crops = np.zeros((BATCH, *[member.preprocessing["size"]] * 2, 3), np.uint8)
+    return lambda: [member.forward(crops) for _ in range(0, len(paths), BATCH)]
+
+
+def whole_path(paths: list[str], args: argparse.Namespace) -> Callable:
+    return lambda: through(verifier(args), paths, BATCH, None)
+
+
+def whole_path_float32(paths: list[str], args: argparse.Namespace) -> Callable:
+    args.amp = False
+    return whole_path(paths, args)
+
+
+def whole_path_four_times(paths: list[str], args: argparse.Namespace) -> Callable:
+    return whole_path(paths * 4, args)
+
+
+def one_by_one(paths: list[str], args: argparse.Namespace) -> Callable:
+    made = verifier(args)
+    return lambda: [made([photos.read_photo(path)]) for path in paths]
+
+
+def published_recipe(paths: list[str], args: argparse.Namespace) -> Callable:
+    from facecom import ensemble, runner
+
+    made = ensemble.Ensemble([runner.untrained("siamese", args.device)], "off", device=args.device)
+    return lambda: through(made, paths, 32, 2)
+
+
+def onnx(paths: list[str], args: argparse.Namespace) -> Callable:
+    from facecom import runner
+    from facecom.export import example_crops, export
+
+    with tempfile.TemporaryDirectory() as folder:
+        export(args.weights, "siamese", Path(folder) / "siamese.onnx")
+        member = runner.load(Path(folder) / "siamese.onnx", "siamese")
+    crops = example_crops(member.preprocessing["size"])[[0] * BATCH]
+    return lambda: [member.forward(crops) for _ in range(0, len(paths), BATCH)]
+
+
+#: What is measured, and on what share of the photos.
+MEASUREMENTS = {
+    "decode, one process": (decoding, 1),
+    "face finder": (finding, 1),
+    "encoder": (encoding, 1),
+    "encoder, ONNX float32": (onnx, 1),
+    "files to embeddings": (whole_path, 1),
+    "files to embeddings, four times the photos": (whole_path_four_times, 1),
+    "files to embeddings, float32": (whole_path_float32, 1),
+    "files to embeddings, one photo at a time": (one_by_one, 0.1),
+    "files to embeddings, published recipe": (published_recipe, 0.25),
+}
+
+
+def half(args: argparse.Namespace):
+    return cli.pick_amp(args.amp, cli.pick_device(args.device))
+
+
+def verifier(args: argparse.Namespace):
+    from facecom import ensemble
+
+    return ensemble.load([args.weights], "siamese", align=args.align, device=args.device, amp=half(args))
+
+
+def through(made, paths: list[str], batch_size: int, workers: int | None) -> int:
+    from facecom.predict import stream
+
+    return sum(len(batch.rows) for batch in stream(paths, made, batch_size=batch_size, workers=workers))
+
+
+def measure(name: str, paths: list[str], args: argparse.Namespace) -> dict:
+    """One measurement, as a row; runs in a process of its own."""
+    import torch
+
+    make, share = MEASUREMENTS[name]
+    paths = paths[: max(1, int(len(paths) * share))]
+    run = make(paths, args)
+    count = len(paths) * (4 if make is whole_path_four_times else 1)
+    run()
+    seconds = []
+    for _ in range(args.repeat):
+        start = time.perf_counter()
+        run()
+        seconds.append(time.perf_counter() - start)
+    return {
+        "measurement": name,
+        "device": args.device,
+        "threads": torch.get_num_threads(),
+        "photos": count,
+        "photos_per_second": round(count / statistics.median(seconds), 1),
+        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+    }
+
+
+@contextmanager
+def photos_of(img_dir: Path | None) -> Iterator[list[str]]:
+    """Paths of the photos of a folder, or of drawn people for as long as the context lasts."""
+    from facecom.synthetic import write_sample
+
+    if img_dir:
+        yield photos.any_table(img_dir).path.to_list()
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        write_sample(folder, splits=("val",))
+        yield photos.any_table(Path(folder) / "val").path.to_list()
+
+
+def main(args: argparse.Namespace) -> None:
+    rows = []
+    spawn = multiprocessing.get_context("spawn")
+    with photos_of(args.img_dir) as paths:
+        paths = (paths * (args.photos // len(paths) + 1))[: args.photos]
+        for name in MEASUREMENTS:
+            with ProcessPoolExecutor(1, spawn) as own:
+                rows.append(own.submit(measure, name, paths, args).result())
+            print("{measurement:45} {photos_per_second:9,.1f} photos/s  {peak_memory_mb:6,} MB".format(**rows[-1]))
+    results.write_rows(args.output, rows)
+
+
+def get_args_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--img_dir", type=Path, help="folder of photos (default: drawn people)")
+    parser.add_argument("--photos", type=int, default=2048, help="how many, repeated where there are fewer")
+    parser.add_argument("--weights", help="Siamese checkpoint (default: shipped)")
+    parser.add_argument("--align", choices=("finder", "fixed", "off"), help="default: what the weights say")
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="where the networks run")
+    parser.add_argument("--amp", action=argparse.BooleanOptionalAction, default=True, help="half precision where fast")
+    parser.add_argument("--repeat", type=int, default=3, help="runs, of which the median counts")
+    parser.add_argument("--output", type=Path, default=Path("results/speed.csv"), help="CSV file to write")
+    return parser
+
+
+if __name__ == "__main__":
+    cli.run(main, get_args_parser())
