@@ -105,11 +105,12 @@ def worst_pairs(table: pd.DataFrame, embeddings: np.ndarray, threshold: float, c
 
 
 def _once(found: list[tuple], identity: np.ndarray) -> list[tuple]:
-    """Worst first, a probe's person once."""
+    """Worst first, a person once."""
     seen, kept = set(), []
     for error in sorted(found):
-        if identity[error[1]] not in seen:
-            seen.add(identity[error[1]])
+        people = {identity[error[1]], identity[error[2]]}
+        if not people & seen:
+            seen |= people
             kept.append(error)
     return kept
 

@@ -180,10 +180,9 @@ def test_worst_pairs_by_hand():
     assert [(e.row, e.other, e.kind) for e in errors] == [
         (0, 1, "one person, taken for two"),
         (3, 4, "two people, taken for one"),
-        (4, 3, "two people, taken for one"),
     ]
     assert errors[0].score == pytest.approx(1.0)
-    assert len(evidence.worst_pairs(table, embeddings, 0.5, count=2)) == 2
+    assert evidence.worst_pairs(table, embeddings, 0.5, count=1)[0].kind == "two people, taken for one"
 
 
 def test_worst_genders_are_the_surest_errors_once():
