@@ -192,7 +192,7 @@ def main(args: argparse.Namespace) -> None:
 
 
 def get_args_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, help="of the page (default: the first free one from 7860 on)")
     parser.add_argument("--browser", action=argparse.BooleanOptionalAction, default=True, help="open it in a browser")
     return parser

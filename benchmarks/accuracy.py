@@ -171,7 +171,7 @@ def get_args_parser() -> argparse.ArgumentParser:
     group.add_argument("--weights", nargs="+", default=[], help="checkpoints, published weights, or `shipped`")
     group.add_argument("--onnx", nargs="+", default=[], help="any ONNX face embedders (see --mean, --std)")
     group.add_argument("--mean", nargs=3, type=float, default=IMAGENET_MEAN, help="of their input, values in 0 to 1")
-    group.add_argument("--std", nargs=3, type=float, default=IMAGENET_STD)
+    group.add_argument("--std", nargs=3, type=float, default=IMAGENET_STD, help="of their input")
     group.add_argument("--baseline", action="store_true", help="the untrained gradients too")
     group.add_argument("--gender_weights", nargs="+", default=[], help="checkpoints of Task A, or `shipped`")
     group.add_argument("--align", nargs="+", choices=ALIGNMENTS, help="ways to find the face, each in turn")
@@ -181,8 +181,8 @@ def get_args_parser() -> argparse.ArgumentParser:
     group.add_argument("--gender_labels", help="CSV split,file,gender,second_opinion: adds figures by gender")
     group.add_argument("--slices", action="store_true", help="by simulated severity and by resolution too")
     group.add_argument("--resamples", type=int, default=1000, help="of the bootstrap over identities")
-    group.add_argument("--batch_size", type=int, default=64)
-    group.add_argument("--output", default="results/accuracy.csv")
+    group.add_argument("--batch_size", type=int, default=64, help="photos that a network sees at once")
+    group.add_argument("--output", default="results/accuracy.csv", help="CSV file to add to")
     return parser
 
 

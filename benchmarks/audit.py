@@ -68,8 +68,8 @@ def get_args_parser() -> argparse.ArgumentParser:
     group.add_argument("--labels", help="CSV of two versions of the gender: split,file,gender,second_opinion")
     group.add_argument("--weights", help="checkpoint that compares faces (default: the shipped one)")
     group.add_argument("--onnx", help="an ONNX face embedder instead (112 px, ImageNet mean and std)")
-    group.add_argument("--batch_size", type=int, default=64)
-    group.add_argument("--output", type=Path, default=Path("results/audit.csv"))
+    group.add_argument("--batch_size", type=int, default=64, help="photos that the network sees at once")
+    group.add_argument("--output", type=Path, default=Path("results/audit.csv"), help="CSV file to write")
     return parser
 
 

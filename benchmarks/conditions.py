@@ -96,10 +96,10 @@ def main(args):
 def get_args_parser():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data_dir", required=True, help="a split of Task B (train: the tuning must not see val)")
-    parser.add_argument("--output", default="results/conditions.csv")
+    parser.add_argument("--output", default="results/conditions.csv", help="CSV file to write")
     parser.add_argument("--picture", help="draw both side by side instead")
-    parser.add_argument("--count", type=int, default=300)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--count", type=int, default=300, help="photos, drawn at random")
+    parser.add_argument("--seed", type=int, default=0, help="of the draw")
     return parser
 
 

@@ -191,8 +191,8 @@ def get_args_parser() -> argparse.ArgumentParser:
     parser.add_argument("--resamples", type=int, default=1000, help="of the bootstrap over identities")
     parser.add_argument("--amp", action=argparse.BooleanOptionalAction, default=True, help="bf16 where it is fast")
     parser.add_argument("--threads", type=int, help="of the network (default: all cores)")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--output", default="results/landmarks.csv")
+    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap")
+    parser.add_argument("--output", default="results/landmarks.csv", help="CSV file to write")
     return parser
 
 

@@ -25,6 +25,15 @@ if TYPE_CHECKING:
 SETTINGS = "args.yaml"
 
 
+class HelpFormatter(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):
+    """The lines of the description as they are, and the default of every flag that does not say it itself."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        if action.default in (None, []) or action.default is False or "default" in (action.help or ""):
+            return action.help
+        return super()._get_help_string(action)
+
+
 def shared_arguments() -> argparse.ArgumentParser:
     """Parent parser (`parents=[shared_arguments()]`) with the flags that mean the same in every script."""
     parser = argparse.ArgumentParser(add_help=False)
@@ -62,6 +71,7 @@ def run(
     FacecomError becomes one line `error: ...` on stderr and exit code 2; Ctrl-C exits with 130. Anything else is a
     defect and shows its traceback.
     """
+    parser.formatter_class = HelpFormatter
     try:
         code = main(parse(parser, argv, recipes))
     except FacecomError as error:

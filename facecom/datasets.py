@@ -99,7 +99,10 @@ def count(table: pd.DataFrame, task: str) -> str:
 def weights_arguments(task: str, here: Path) -> argparse.ArgumentParser:
     """The flags of `download_weights.py`. task: `A` or `B`; here: folder of the script."""
     parser = argparse.ArgumentParser(
-        description=f"The published solution's weights of Task {task}, to compare with; facecom ships its own.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=f"The published solution's weights of Task {task}, to compare with; facecom ships its own.\n\n"
+        "    python download_weights.py                    into weights/ beside the script\n"
+        "    python test.py --weights FILE                 then uses the file that it names",
     )
     parser.add_argument(
         "--output", type=Path, default=here / "weights", help="folder (default: weights beside the script)"
