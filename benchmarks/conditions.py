@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from facecom import cli  # noqa: E402
 from facecom.conditions import DISTORTIONS, distort  # noqa: E402
 
 JPEG_QUALITY = 75  # what FACECOM's files are saved with
@@ -94,7 +95,7 @@ def main(args):
 
 
 def get_args_parser():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data_dir", required=True, help="a split of Task B (train: the tuning must not see val)")
     parser.add_argument("--output", default="results/conditions.csv", help="CSV file to write")
     parser.add_argument("--picture", help="draw both side by side instead")
@@ -104,4 +105,4 @@ def get_args_parser():
 
 
 if __name__ == "__main__":
-    main(get_args_parser().parse_args())
+    cli.run(main, get_args_parser())
