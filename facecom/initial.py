@@ -6,6 +6,7 @@ from torch import nn
 
 from facecom import checkpoint
 from facecom.errors import FacecomError
+from facecom.faces import CROP_SIZE
 from facecom.models import build_model
 
 #: Where a task's network keeps what both tasks have in common.
@@ -28,16 +29,25 @@ class Start:
 
 
 def initial_model(
-    task: str, init: str, *, backbone: str | None = None, pool: str | None = None, img_size: int | None = None
+    task: str,
+    init: str,
+    *,
+    backbone: str | None = None,
+    pool: str | None = None,
+    img_size: int | None = None,
+    layer_scale: bool | None = None,
 ) -> Start:
     """The network to train. Raises FacecomError.
 
     init: `face` (the shipped encoder), `imagenet` (downloaded by timm), `none`, or the path of a checkpoint of either
     task; backbone, pool, img_size: None takes the checkpoint's, or else ConvNeXt-Atto, the map where the backbone
-    has one, and 112 pixels.
+    has one, and 112 pixels; layer_scale: of a new network (`models.timm_backbone`), None leaves it out of one that
+    starts from nothing.
     """
     if init in ("imagenet", "none"):
-        return _new_model(task, init, backbone or DEFAULT_BACKBONE, pool, img_size or 112)
+        # Residual scales of 1e-6 are made for long trainings; ImageNet's weights have them.
+        scales = init == "imagenet" if layer_scale is None else layer_scale
+        return _new_model(task, init, backbone or DEFAULT_BACKBONE, pool, img_size or CROP_SIZE, scales)
     loaded = checkpoint.load(None, "siamese") if init == "face" else checkpoint.load(init)
     source = loaded.config["task"]
     if source not in BODY:
@@ -72,11 +82,10 @@ def initial_model(
     return Start(model.train(), config, said, loaded.preprocessing, loaded.info.get("limits") if whole else None, whole)
 
 
-def _new_model(task: str, init: str, backbone: str, pool: str | None, img_size: int) -> Start:
+def _new_model(task: str, init: str, backbone: str, pool: str | None, img_size: int, layer_scale: bool) -> Start:
     # Position carries meaning on aligned faces, so the map is kept where a convolutional network gives one.
     pool = pool or ("map" if init == "none" and backbone.startswith("convnext") else "avg")
-    # Residual scales of 1e-6 are made for long trainings; ImageNet's weights have them.
-    config = {"backbone": backbone, "pool": pool, "img_size": img_size, "layer_scale": init == "imagenet"}
+    config = {"backbone": backbone, "pool": pool, "img_size": img_size, "layer_scale": layer_scale}
     if init == "none":
         return Start(_build(task, config).train(), config, f"starts from nothing ({backbone}, {img_size} px)")
     try:

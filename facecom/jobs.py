@@ -10,6 +10,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from facecom import cli, training
+from facecom.depthwise import speed_up
 from facecom.initial import Start, initial_model
 from facecom.preparation import kind_of, open_data, preprocessing_of, training_transforms
 from facecom.runs import open_run
@@ -36,6 +37,8 @@ class Job:
         self.judge_start = start.whole
         self.device, self.amp = device, cli.pick_amp(args.amp, device)
         self.model = start.model.to(device, memory_format=torch.channels_last)
+        if device.type == "cpu":
+            speed_up(self.model)
         self.published = args.recipe == "published"
         self.transforms = training_transforms(self.task, args, preprocessing)
         self.operating_points: list[dict] = []
@@ -92,7 +95,8 @@ def run(job_type: type[Job], args: argparse.Namespace) -> dict[str, float]:
     device = cli.pick_device(args.device)
     resume = open_run(args.run_dir, args.resume)
     training.seed_everything(args.seed)
-    start = initial_model(job_type.task, args.init, backbone=args.backbone, pool=args.pool, img_size=args.img_size)
+    asked = {name: getattr(args, name) for name in ("backbone", "pool", "img_size")}
+    start = initial_model(job_type.task, args.init, **asked, layer_scale=args.recipe == "published" or None)
     print(start.said)
     preprocessing = preprocessing_of(job_type.task, args, start)
     sets, data = open_data(job_type.data_set, args, preprocessing, device)

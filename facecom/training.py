@@ -73,7 +73,7 @@ def fit(job: "Job", args: argparse.Namespace, resume: Path | None = None) -> dic
         rows.append(row)
         better = stop.improved(row[job.select])
         content = {"model": job.model, "args": vars(args), "epoch": epoch, "metrics": row, **job.content()}
-        if better or epoch == first:
+        if better or len(rows) == 1:
             checkpoint.save(run_dir / "best.pt", **content)
             checkpoint.save(args.output, **content)
         # The last: from here on this epoch counts as done.
