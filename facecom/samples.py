@@ -155,14 +155,15 @@ def batches(
     samples: Samples, batch_size: int, *, workers: int = 0, device: torch.device | None = None, whole: bool = False
 ) -> DataLoader:
     """Batches of samples in their order. whole: leave out a smaller last batch, unless it is the only one."""
+    # Only forked processes share the crops; elsewhere they would be copied into each process every epoch.
+    workers = workers if sys.platform == "linux" else 0
     return DataLoader(
         samples,
         batch_size,
         num_workers=workers,
         drop_last=whole and len(samples) > batch_size,
         pin_memory=device is not None and device.type == "cuda",
-        # A fork shares the crops; other ways of starting would copy them into every process.
-        multiprocessing_context="fork" if workers and sys.platform == "linux" else None,
+        multiprocessing_context="fork" if workers else None,
         worker_init_fn=_one_thread,
     )
 

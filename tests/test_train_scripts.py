@@ -13,7 +13,8 @@ from facecom import checkpoint, cli, gender_training, siamese_training
 from facecom.errors import FacecomError
 
 ROOT = Path(__file__).resolve().parent.parent
-TINY = "--backbone test_convnext --pool map --img_size 32 --align fixed --init none --quiet --no-amp --epochs 2 --batch_size 2"
+TINY = "--backbone test_convnext --pool map --img_size 32 --align fixed --init none --quiet --no-amp"
+TINY += " --epochs 2 --batch_size 2"
 FILES = {"args.yaml", "log.csv", "last.pt", "best.pt", "curves.png"}
 
 
