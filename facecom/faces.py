@@ -171,14 +171,18 @@ def face_confidence(log_error: "torch.Tensor", face: "torch.Tensor") -> "torch.T
 
 @cache
 def _shipped_finder(device: str) -> "LandmarkNet":
+    from facecom import checkpoint
+
+    return made_fast(checkpoint.load(None, "landmarks").model).to(device)
+
+
+def made_fast(finder: "LandmarkNet") -> "LandmarkNet":
+    """The finder, in eval mode, for use alone: batch norms folded into convolutions, which saves a quarter on a CPU."""
     from torch import channels_last
     from torch.fx.experimental.optimization import fuse
 
-    from facecom import checkpoint
-
-    model = checkpoint.load(None, "landmarks").model
-    model.backbone, model.mix = fuse(model.backbone), fuse(model.mix)  # batch norms into convolutions: a quarter faster
-    return model.to(device, memory_format=channels_last)
+    finder.backbone, finder.mix = fuse(finder.backbone), fuse(finder.mix)
+    return finder.to(memory_format=channels_last)
 
 
 def landmark_errors(landmarks: np.ndarray, truth: np.ndarray) -> np.ndarray:
