@@ -6,13 +6,16 @@ import torch
 
 from facecom import metrics
 from facecom.balance import draw_epoch, settle
-from facecom.calibration import fit_temperature
+from facecom.calibration import balanced_logit, fit_temperature
 from facecom.jobs import Job
 from facecom.losses import focal_loss
+from facecom.preparation import OWN
 
-#: Probabilities are calibrated and both genders count the same in training, so this is where a balanced error is
-#: least; a threshold fitted on a few hundred held-back photos would follow their noise.
+#: Where nothing better is known: probabilities are calibrated and both genders count the same in training.
 THRESHOLD = 0.5
+
+#: Held-back photos of either gender in --data_dir from which on the threshold is fitted there.
+ENOUGH = 20
 
 
 class GenderJob(Job):
@@ -58,30 +61,41 @@ class GenderJob(Job):
                 logits = self.answers(self.model, crops)
                 if name == "held":
                     self.settle_on(table, logits)
-                figures = gender_figures(table, _sigmoid(logits / self.temperature))
+                figures = gender_figures(table, _sigmoid(logits / self.temperature), self.threshold)
                 row |= {f"{name}_{metric}": value for metric, value in figures.items()}
         return row
+
+    @property
+    def threshold(self) -> float:
+        """Probability from which on the answer is female: the operating point so far."""
+        return self.operating_points[0]["threshold"] if self.operating_points else THRESHOLD
 
     def settle_on(self, table: pd.DataFrame, logits: np.ndarray) -> None:
         """Temperature and operating point from held-back people; every source counts the same."""
         female = (table["gender"] == "female").to_numpy()
         weight = 1 / sources(table).map(sources(table).value_counts()).to_numpy()
         self.temperature = fit_temperature(logits, female, weight)
-        point = {"threshold": THRESHOLD, "far": None, "photos": len(table)}
-        point["identities"] = int(table["identity"].nunique())
-        point["balanced_accuracy"] = gender_figures(table, _sigmoid(logits))["balanced_accuracy"]
+        # Other sources teach what genders look like, but the photos to be judged are like those of --data_dir.
+        own = np.ones(len(table), bool) if "source" not in table else (table["source"] == OWN).to_numpy()
+        threshold = THRESHOLD
+        if min(female[own].sum(), (~female[own]).sum()) >= ENOUGH:
+            threshold = float(_sigmoid(balanced_logit(logits[own], female[own]) / self.temperature))
+        point = {"threshold": threshold, "far": None, "photos": int(own.sum())}
+        point["identities"] = int(table["identity"][own].nunique())
+        judged = metrics.classification(female[own], _sigmoid(logits[own] / self.temperature) >= threshold)
+        point["balanced_accuracy"] = judged["balanced_accuracy"]
         self.operating_points = [point]
 
 
-def gender_figures(table: pd.DataFrame, p_female: np.ndarray) -> dict[str, float]:
-    """Figures at `THRESHOLD` for the log; balanced accuracy is the mean over sources, so that each counts the same."""
+def gender_figures(table: pd.DataFrame, p_female: np.ndarray, threshold: float = THRESHOLD) -> dict[str, float]:
+    """Figures at the threshold for the log; balanced accuracy is the mean over sources, each counting the same."""
     female = (table["gender"] == "female").to_numpy()
-    judged = metrics.classification(female, p_female >= THRESHOLD, p_female)
+    judged = metrics.classification(female, p_female >= threshold, p_female)
     names = ("accuracy", "precision", "recall", "f1", "balanced_accuracy", "auc", "ece")
     figures = {name: judged[name] for name in names}
     of = sources(table).to_numpy()
     both = [one for one in np.unique(of) if 0 < female[of == one].mean() < 1]
-    parts = [metrics.classification(female[of == one], p_female[of == one] >= THRESHOLD) for one in both]
+    parts = [metrics.classification(female[of == one], p_female[of == one] >= threshold) for one in both]
     figures["balanced_accuracy"] = float(np.mean([p["balanced_accuracy"] for p in parts])) if parts else np.nan
     return figures
 

@@ -11,7 +11,9 @@ EMBEDDING_SIZE = 128
 LANDMARKS = 5
 
 
-def timm_backbone(name: str, *, pool: str = "avg", img_size: int = 112, layer_scale: bool = True, **kwargs) -> nn.Module:
+def timm_backbone(
+    name: str, *, pool: str = "avg", img_size: int = 112, layer_scale: bool = True, **kwargs
+) -> nn.Module:
     """A timm network without its classifier.
 
     name: any timm name; pool: `avg` -> features [B, F], `map` -> feature map [B, F, h, w] (convolutional backbones);

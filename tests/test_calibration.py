@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from facecom.calibration import fit_temperature
+from facecom.calibration import balanced_logit, fit_temperature
 
 
 def test_a_known_temperature_is_found():
@@ -22,3 +22,15 @@ def test_the_optimum_in_closed_form():
 
 def test_perfect_answers_stay_finite():
     assert fit_temperature(np.array([3.0, -3.0]), np.array([1, 0])) == pytest.approx(0.05, rel=1e-3)
+
+
+def test_balanced_logit_lies_between_two_shifted_classes_however_rare_one_is():
+    rng = np.random.default_rng(0)
+    logits = np.concatenate([rng.normal(-3, 1, 4000), rng.normal(1, 1, 400)])
+    labels = np.r_[np.zeros(4000), np.ones(400)]
+    # Equal normal classes: the posterior is even in the middle of their means.
+    assert balanced_logit(logits, labels) == pytest.approx(-1, abs=0.15)
+
+
+def test_balanced_logit_of_logits_that_say_the_opposite_is_zero():
+    assert balanced_logit(np.array([2.0, 3, -2, -3]), np.array([0, 0, 1, 1])) == 0
