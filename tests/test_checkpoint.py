@@ -55,8 +55,8 @@ def test_half_is_half_as_large_and_loads_as_float32(tmp_path):
 def test_the_file_is_readable_by_the_safe_loader_alone(tmp_path):
     path, _ = saved(tmp_path)
     assert set(torch.load(path, weights_only=True)) == {
-        "format", "task", "model", "config", "preprocessing", "operating_points", "temperature", "limits", "args", "epoch",
-        "metrics", "data", "versions", "training",
+        "format", "task", "model", "config", "preprocessing", "operating_points", "temperature", "limits", "args",
+        "epoch", "metrics", "data", "versions", "training",
     }  # fmt: skip
 
 

@@ -73,7 +73,8 @@ def test_optimizers_move_the_weights_and_files_are_written(crops, tmp_path):
         rows = list(csv.DictReader(open(run_dir / "validation.csv")))
         assert [row["condition"] for row in rows][:2] == ["clean", "blurred"] and rows[0]["photos"] == "16"
         model, config, about = ship.open_candidate(run_dir / "ema.pt")
-        assert config["backbone"] == "test_convnext" and about["data"]["photos_seen"] == 16 and "run_dir" not in about["args"]
+        assert config["backbone"] == "test_convnext" and about["data"]["photos_seen"] == 16
+        assert about["args"]["optimizer"] == optimizer and "run_dir" not in about["args"]
         assert model.embed(torch.zeros(1, 3, 64, 64)).shape == (1, 128)
     rows = compare([tmp_path / "adamw", tmp_path / "muon"])
     assert [(row["run"], row["optimizer"], row["photos"]) for row in rows] == [
