@@ -3,7 +3,7 @@
 python benchmarks/tables.py            # write them
 python benchmarks/tables.py --check    # fail when one is out of date (CI)
 
-A table stands between `<!-- table: NAME -->` and `<!-- /table -->`. NAME is one of the functions under TABLES, or
+A table stands between `<!-- table: NAME -->` and `<!-- /table -->`. NAME is `finder`, a function under TABLES, or
 `csv FILE`: the whole of a small CSV file, its path relative to the repository.
 """
 
@@ -181,6 +181,21 @@ def markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in (head, rule, *lines))
 
 
+def finder(path: Path) -> str:
+    """The shipped face finder by condition, from the rows of `benchmarks/landmarks.py`."""
+    rows = {
+        (row["finder"], "", row["protocol"], row["condition"], row["metric"]): row
+        for row in (results.read_rows(path) if path.is_file() else ())
+    }
+    head = ["condition", "mean error", "failed", "failures among the 5 % of least confidence", "YuNet sees a face"]
+    lines = []
+    for condition in (*CONDITIONS, "all"):
+        figures = (("shipped", "error"), ("shipped", "failed"), ("shipped", "caught"), ("yunet", "seen"))
+        cells = [cell(rows, (name, ""), "landmarks", condition, metric, True) for name, metric in figures]
+        lines.append([condition, *cells])
+    return markdown(head, lines)
+
+
 def whole_csv(path: Path) -> str:
     try:
         with open(path, newline="", encoding="utf-8") as file:
@@ -201,8 +216,10 @@ def generated(text: str, root: Path, name: str) -> str:
         kind = match[2].strip()
         if kind.startswith("csv "):
             return match[1] + whole_csv(root / kind[4:]) + match[3]
+        if kind == "finder":
+            return match[1] + finder(root / "results" / "landmarks.csv") + match[3]
         if kind not in TABLES:
-            raise FacecomError(f"{name}: no table {kind!r}: one of {', '.join(TABLES)}, or `csv FILE`")
+            raise FacecomError(f"{name}: no table {kind!r}: one of {', '.join(TABLES)}, finder, or `csv FILE`")
         return match[1] + TABLES[kind](rows) + match[3]
 
     return MARKED.sub(table, text)
