@@ -37,7 +37,10 @@ CSS = """
 .answer {border-left: 5px solid #9aa0a6; padding: .2em 0 .2em 1em}
 .answer p {margin: .1em 0; font-size: 1rem}
 .answer p:first-child {font-size: 1.4rem; font-weight: 600}
-.sliders .form {display: grid; grid-template-columns: repeat(auto-fill, minmax(190px, 1fr))}
+.sliders .form {
+  display: grid; grid-template-columns: repeat(auto-fill, minmax(min(45%, 220px), 1fr));
+  background: var(--block-background-fill);
+}
 .yes {border-color: #188038} .no {border-color: #c5221f}
 """
 
