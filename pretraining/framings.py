@@ -13,9 +13,10 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from facecom.conditions import DISTORTIONS, condition_of, distort
+from facecom.conditions import DISTORTIONS, distort
 from facecom.detector import mirror, open_detector, steady_landmarks
 from facecom.faces import LOOSE_TEMPLATE, align, letterbox, similarity
+from facecom.photos import read_photo, task_b_table
 from facecom.synthetic import draw_person, draw_scene
 
 #: Side in pixels of the photos that are made up here (FACECOM's), and of the network's input.
@@ -50,16 +51,15 @@ def facecom_photos(folder: Path, detector_model: str) -> dict[str, list[Photo]]:
     """The photos of a folder of identity folders, by identity; landmarks by YuNet on the clean photo."""
     detector = open_detector(detector_model)
     found = {}
-    for person in sorted(p for p in folder.iterdir() if p.is_dir()):
-        photos = []
-        copies = {path.stem: path for path in (person / "distortion").glob("*.jpg")}
-        for file in sorted(person.glob("*.jpg")):
-            image = _read(file)
-            landmarks = steady_landmarks(image, detector)
-            if landmarks is not None:
-                own = [copies.get(f"{condition_of(file)[0]}_{condition}") for condition in DISTORTIONS]
-                photos.append(Photo(image, landmarks, [_read(path) for path in own if path]))
-        found[person.name] = photos
+    for (identity, _), files in task_b_table(folder).groupby(["identity", "photo"], sort=True):
+        paths = dict(zip(files["condition"], files["path"], strict=True))
+        if "clean" not in paths:
+            continue
+        image = read_photo(paths["clean"])
+        landmarks = steady_landmarks(image, detector)
+        if landmarks is not None:
+            copies = [read_photo(paths[condition]) for condition in DISTORTIONS if condition in paths]
+            found.setdefault(identity, []).append(Photo(image, landmarks, copies))
     return found
 
 
@@ -225,7 +225,3 @@ def _cut(rng, photo: np.ndarray, landmarks: np.ndarray, aim: np.ndarray):
     if rng.random() < 0.5:
         return photo[:, margin : PHOTO - margin], landmarks - np.float32([margin, 0]), aim - [margin, 0]
     return photo[margin : PHOTO - margin], landmarks - np.float32([0, margin]), aim - [0, margin]
-
-
-def _read(path: Path) -> np.ndarray:
-    return np.ascontiguousarray(cv2.imread(str(path))[:, :, ::-1])

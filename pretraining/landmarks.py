@@ -19,7 +19,7 @@ import torch
 from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel
 
-from facecom import checkpoint
+from facecom import checkpoint, cli
 from facecom.conditions import CONDITIONS, DISTORTIONS
 from facecom.faces import find, landmark_errors
 from facecom.models import LandmarkNet
@@ -182,8 +182,8 @@ def get_args_parser():
     data.add_argument("--detector_model", required=True, help="YuNet ONNX file: gives the targets")
     data.add_argument("--drawn", type=int, default=300, help="drawn people, and as many drawn scenes")
     network = parser.add_argument_group("network")
-    network.add_argument("--backbone", default="convnext_atto")
-    network.add_argument("--backbone_arguments", default='{"depths": [1, 1, 3, 1], "dims": [32, 64, 96, 128]}')
+    network.add_argument("--backbone", default="test_byobnet", help="timm name")
+    network.add_argument("--backbone_arguments", default="{}", help="JSON, for timm: `dims`, `depths`")
     network.add_argument("--channels", type=int, default=64)
     recipe = parser.add_argument_group("recipe")
     recipe.add_argument("--epochs", type=int, default=20)
@@ -204,4 +204,4 @@ def get_args_parser():
 
 
 if __name__ == "__main__":
-    main(get_args_parser().parse_args())
+    cli.run(main, get_args_parser())
