@@ -106,3 +106,19 @@ def test_labels_reach_every_copy(accuracy, sample_b, tmp_path):
     assert labelled.groupby("photo")["gender"].nunique().eq(1).all()
     assert set(labelled["gender"]) == {"male", "female"}
     assert "gender" not in accuracy.labelled(table, "val", None)
+
+
+def test_gender_networks_on_every_condition(accuracy, sample_b, gender_file, tmp_path):
+    table = photos.task_b_table(sample_b / "val")
+    files = table[table["condition"] == "clean"]["file"].str.rsplit("/", n=1).str[-1]
+    labels = tmp_path / "gender.csv"
+    lines = [f"val,{file},{'male' if i % 2 else 'female'},male" for i, file in enumerate(files)]
+    labels.write_text("\n".join(["split,file,gender,second_opinion", *lines]))
+    output = tmp_path / "accuracy.csv"
+    flags = ("--gender_weights", str(gender_file), "--name", "mine", "--gender_labels", str(labels), "--no-amp")
+    rows = run(accuracy, sample_b, output, *flags, "--device", "cpu")
+    found = {(r["embedder"], r["align"], r["condition"], r["metric"]): r for r in rows}
+    assert found["mine", "off", "all", "accuracy"]["count"] == 96  # 12 photos in 8 conditions
+    assert found["mine", "off", "sunny", "always_male"]["value"] == 0.5
+    with pytest.raises(FacecomError, match="--gender_labels"):
+        run(accuracy, sample_b, output, "--gender_weights", str(gender_file))
