@@ -42,7 +42,7 @@ def get_args_parser() -> argparse.ArgumentParser:
 
 def main(args: argparse.Namespace) -> None:
     from facecom.gender_training import GenderJob  # here, so that --help is instant
-    from facecom.jobs import run
+    from facecom.training import run
 
     best = run(GenderJob, recipes.resolve(args, "gender"))
     print(f"best epoch {best['epoch']}: {args.output}")

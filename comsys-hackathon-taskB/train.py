@@ -31,7 +31,7 @@ def get_args_parser() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    from facecom.jobs import run
+    from facecom.training import run
     from facecom.siamese_training import SiameseJob  # here, so that --help is instant
 
     best = run(SiameseJob, recipes.resolve(args, "siamese"))

@@ -106,4 +106,4 @@ def sources(table: pd.DataFrame) -> pd.Series:
 
 
 def _sigmoid(logits: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-logits.astype(np.float64)))
+    return 1 / (1 + np.exp(-np.asarray(logits, np.float64)))

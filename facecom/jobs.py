@@ -1,19 +1,17 @@
-"""What a task brings to the training loop, and a training run from settings to the best weights."""
+"""What a task brings to the training loop (`training.py`)."""
 
 import argparse
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from facecom import cli, training
+from facecom import cli
 from facecom.depthwise import speed_up
-from facecom.initial import Start, initial_model
-from facecom.preparation import kind_of, open_data, preprocessing_of, training_transforms
-from facecom.runs import open_run
+from facecom.initial import Start
+from facecom.preparation import kind_of, training_transforms
 from facecom.samples import Samples, batches, derived_seed, evaluation_batches
 
 
@@ -74,7 +72,7 @@ class Job:
         self.model.eval()
         found = []
         loader = evaluation_batches(crops, self.transforms["eval"], workers=self.args.workers, device=self.device)
-        with torch.inference_mode(), training.autocast(self.device, self.amp):
+        with torch.inference_mode(), autocast(self.device, self.amp):
             for (x,) in loader:
                 x = x.to(self.device, memory_format=torch.channels_last)
                 found.append(call(x).float().cpu().numpy())
@@ -90,16 +88,6 @@ class Job:
         self.operating_points, self.temperature = content["operating_points"], content["temperature"]
 
 
-def run(job_type: type[Job], args: argparse.Namespace) -> dict[str, float]:
-    """A whole training run by its settings (`recipes.training_arguments`). Returns the log row of the best epoch."""
-    device = cli.pick_device(args.device)
-    resume = open_run(args.run_dir, args.resume)
-    training.seed_everything(args.seed)
-    asked = {name: getattr(args, name) for name in ("backbone", "pool", "img_size")}
-    start = initial_model(job_type.task, args.init, **asked, layer_scale=args.recipe == "published" or None)
-    print(start.said)
-    preprocessing = preprocessing_of(job_type.task, args, start)
-    sets, data = open_data(job_type.data_set, args, preprocessing, device)
-    job = job_type(args, start, preprocessing, sets, data, device)
-    cli.save_settings(Path(args.run_dir) / cli.SETTINGS, args)
-    return training.fit(job, args, resume)
+def autocast(device: torch.device, amp: torch.dtype | None) -> torch.autocast:
+    """The context of half precision; None is float32."""
+    return torch.autocast(device.type, amp or torch.bfloat16, enabled=amp is not None)

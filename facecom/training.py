@@ -7,20 +7,19 @@ cut in and ends with the weights of a run that was not.
 import argparse
 import random
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from facecom import checkpoint, metrics
+from facecom import checkpoint, cli, metrics
 from facecom.errors import FacecomError
-from facecom.runs import draw_curves, epoch_line, write_log
+from facecom.initial import initial_model
+from facecom.jobs import Job, autocast
+from facecom.preparation import open_data, preprocessing_of
+from facecom.runs import draw_curves, epoch_line, open_run, write_log
 from facecom.samples import derived_seed
-
-if TYPE_CHECKING:
-    from facecom.jobs import Job
 
 #: What is logged about the training photos, as they are seen.
 TRAIN_FIGURES = ("train_loss", "train_accuracy", "train_precision", "train_recall", "train_f1")
@@ -44,7 +43,22 @@ class EarlyStopping:
         return self.waited >= self.patience
 
 
-def fit(job: "Job", args: argparse.Namespace, resume: Path | None = None) -> dict[str, float]:
+def run(job_type: type[Job], args: argparse.Namespace) -> dict[str, float]:
+    """A whole training run by its settings (`recipes.training_arguments`). Returns the log row of the best epoch."""
+    device = cli.pick_device(args.device)
+    resume = open_run(args.run_dir, args.resume)
+    seed_everything(args.seed)
+    asked = {name: getattr(args, name) for name in ("backbone", "pool", "img_size")}
+    start = initial_model(job_type.task, args.init, **asked, layer_scale=args.recipe == "published" or None)
+    print(start.said)
+    preprocessing = preprocessing_of(job_type.task, args, start)
+    sets, data = open_data(job_type.data_set, args, preprocessing, device)
+    job = job_type(args, start, preprocessing, sets, data, device)
+    cli.save_settings(Path(args.run_dir) / cli.SETTINGS, args)
+    return fit(job, args, resume)
+
+
+def fit(job: Job, args: argparse.Namespace, resume: Path | None = None) -> dict[str, float]:
     """Train and keep the books: `last.pt`, `best.pt`, `log.csv` and `curves.png` in run_dir, the best also as `output`.
 
     args: run_dir, output, epochs, patience, seed, quiet, and more that is stored with the weights; resume: the
@@ -85,7 +99,7 @@ def fit(job: "Job", args: argparse.Namespace, resume: Path | None = None) -> dic
 
 
 def train_one_epoch(
-    job: "Job", batches: DataLoader, scaler: torch.amp.GradScaler, *, quiet: bool, name: str
+    job: Job, batches: DataLoader, scaler: torch.amp.GradScaler, *, quiet: bool, name: str
 ) -> dict[str, float]:
     """One pass over the batches. Returns the mean of loss, and accuracy, precision, recall and F1, with `train_`."""
     job.model.train()
@@ -112,11 +126,6 @@ def train_one_epoch(
     return {name: figures[name.removeprefix("train_")] for name in TRAIN_FIGURES}
 
 
-def autocast(device: torch.device, amp: torch.dtype | None) -> torch.autocast:
-    """The context of half precision; None is float32."""
-    return torch.autocast(device.type, amp or torch.bfloat16, enabled=amp is not None)
-
-
 def seed_everything(seed: int) -> None:
     """Seed Python, NumPy and torch (all devices)."""
     random.seed(seed)
@@ -124,7 +133,7 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def training_state(job: "Job", scaler, stop: EarlyStopping, rows: list[dict]) -> dict:
+def training_state(job: Job, scaler, stop: EarlyStopping, rows: list[dict]) -> dict:
     """What `restore` needs to go on as if nothing had happened."""
     return {
         "optimizer": job.optimizer.state_dict(),
@@ -136,7 +145,7 @@ def training_state(job: "Job", scaler, stop: EarlyStopping, rows: list[dict]) ->
     }
 
 
-def restore(path: str | Path, job: "Job", scaler, stop: EarlyStopping) -> list[dict]:
+def restore(path: str | Path, job: Job, scaler, stop: EarlyStopping) -> list[dict]:
     """Put network, optimizer and counters back to where `path` was written; returns the log until then."""
     content = checkpoint.read(path)
     state = content["training"]

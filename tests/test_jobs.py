@@ -97,15 +97,17 @@ def test_published_siamese_recipe_keeps_its_threshold():
     assert rates[10] == pytest.approx(0, abs=1e-9) and rates[20] == pytest.approx(0.1)  # down and up in ten epochs each
 
 
-def test_gender_learning_rates_and_restarts():
-    one = job(GenderJob)
+@pytest.mark.parametrize("recipe, restart", [("published", 10), ("facecom", 4)])
+def test_gender_learning_rates_fall_once_over_the_run_or_restart_every_ten_epochs(recipe, restart):
+    one = job(GenderJob, recipe=recipe)
     body, head = one.optimizer.param_groups
     assert (body["lr"], head["lr"]) == (0.1, 0.2)
     assert len(body["params"]) + len(head["params"]) == len(list(one.model.parameters()))
     assert {id(p) for p in head["params"]} == {id(p) for p in one.model.classifier.parameters()}
-    for _ in range(10):
+    for epoch in range(1, restart + 1):
         one.optimizer.step()
         one.scheduler.step()
+        assert (body["lr"] < 0.1) is (epoch < restart)
     assert (body["lr"], head["lr"]) == (0.1, 0.2)
 
 
@@ -127,6 +129,21 @@ def test_calibration_is_settled_on_held_back_people_before_val_is_judged():
     other = job(GenderJob)
     other.resume(one.content())
     assert other.temperature == one.temperature and other.operating_points == one.operating_points
+
+
+def test_the_threshold_is_fitted_where_there_are_enough_photos_like_those_to_be_judged():
+    one = job(GenderJob)
+    table = pd.DataFrame({"gender": ["male", "female"] * 40, "source": ["data_dir"] * 40 + ["other"] * 40})
+    table["identity"] = [f"P{i}" for i in range(80)]
+    female = (table["gender"] == "female").to_numpy()
+    logits = np.where(female, 0.5, -2.5) + np.where(table["source"] == "other", 1.0, 0.0)
+    logits += np.random.default_rng(0).normal(0, 0.8, 80)
+    one.settle_on(table, logits)
+    # Of the own photos the middle between the classes is -1, of the others 0.
+    cut = 1 / (1 + np.exp(1 / one.temperature))
+    assert one.threshold == pytest.approx(cut, abs=0.1) and one.operating_points[0]["photos"] == 40
+    one.settle_on(table[20:], logits[20:])  # too few of them
+    assert one.threshold == 0.5
 
 
 def test_each_source_counts_the_same_in_balanced_accuracy():
