@@ -156,7 +156,7 @@ def severity_sliders(label: str) -> list["gradio.Slider"]:
 
     gr.Markdown(f"**{label}**: severity 0 (off) to 5")
     with gr.Row(elem_classes="sliders"):
-        return [gr.Slider(0, 5, 0, step=1, label=name, min_width=140) for name in DISTORTIONS]
+        return [gr.Slider(0, 5, 0, step=1, label=name, min_width=140, buttons=[]) for name in DISTORTIONS]
 
 
 def react(inputs: list, function, outputs: list) -> None:
