@@ -31,8 +31,8 @@ def get_args_parser() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    from facecom.training import run
     from facecom.siamese_training import SiameseJob  # here, so that --help is instant
+    from facecom.training import run
 
     best = run(SiameseJob, recipes.resolve(args, "siamese"))
     print(f"best epoch {best['epoch']}: {args.output}")
