@@ -1,6 +1,7 @@
 """Data that several tests share, made once a session."""
 
 import os
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -47,6 +48,26 @@ def sample_a(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.fixture
+def here(tmp_path, monkeypatch) -> Path:
+    """An empty folder that the test runs in."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def flat(sample_b, tmp_path_factory) -> Path:
+    """Five clean photos in one folder: three of one person, two of another. Read only."""
+    from facecom.photos import task_b_table
+
+    folder = tmp_path_factory.mktemp("flat")
+    people = task_b_table(sample_b / "val").query("condition == 'clean'").groupby("identity")
+    for (_, table), count in zip(people, (3, 2), strict=False):
+        for path in table.path[:count]:
+            shutil.copy(path, folder)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def siamese_file(tmp_path_factory) -> Path:
     """A Siamese checkpoint with random weights, 64 px, whole pictures, two operating points. Read only."""
@@ -61,9 +82,7 @@ def siamese_file(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def gender_file(tmp_path_factory) -> Path:
     """A gender checkpoint with random weights, 64 px, whole pictures, threshold 0.45, temperature 2. Read only."""
-    return _random_weights(
-        tmp_path_factory, "gender", {}, operating_points=[{"threshold": 0.45}], temperature=2.0
-    )
+    return _random_weights(tmp_path_factory, "gender", {}, operating_points=[{"threshold": 0.45}], temperature=2.0)
 
 
 def _random_weights(tmp_path_factory, task, config, **stored) -> Path:

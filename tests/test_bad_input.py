@@ -10,19 +10,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from test_test_scripts import rows_of, run
+from scripts import rows_of, run
 
 from facecom.synthetic import draw_person
 
 torch.set_num_threads(1)
 
 FULL = Path("/dev/full")  # a device whose disk is always full
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 @pytest.fixture(scope="module")

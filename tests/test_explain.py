@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
-from test_test_scripts import run
+from scripts import run
 
 from facecom import checkpoint, ensemble, explain, runner
 from facecom.errors import FacecomError

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from test_test_scripts import rows_of, run
+from scripts import rows_of, run
 
 import facecom
 from facecom import checkpoint, export, runner

@@ -138,16 +138,6 @@ def test_an_ensemble_averages_squared_distances_and_squared_thresholds(siamese_f
     np.testing.assert_allclose(np.linalg.norm(embeddings, axis=1), 1, atol=1e-5)
 
 
-def test_swin_and_vit_join_an_ensemble(siamese_file, photos, tmp_path):
-    """Any timm backbone, each with its own size."""
-    others = [
-        save_siamese(tmp_path / "swin.pt", "swin_s3_tiny_224", 64),
-        save_siamese(tmp_path / "vit.pt", "vit_tiny_patch16_224", 32),
-    ]
-    together = facecom.FaceVerifier(siamese_file, *others, device="cpu", amp=False)
-    assert together.embed([photos["ann"][0]]).shape == (1, 384)
-
-
 def limited(siamese_file, limits):
     chosen = ensemble.load([siamese_file], "siamese")
     chosen.members[0].limits.update(limits)
