@@ -15,6 +15,7 @@ from PIL import Image
 from torch import nn
 
 from facecom.comparisons import photo_keys
+from facecom.conditions import condition_of
 from facecom.ensemble import Ensemble
 from facecom.errors import FacecomError
 from facecom.files import write_whole
@@ -93,7 +94,7 @@ def write_genders(folder: str | os.PathLike, gender: Ensemble, table: pd.DataFra
     """
     table = table.dropna(subset="p_female")
     rows = []
-    for name, row in _extremes((table.p_female - threshold).abs().to_numpy()):
+    for name, row in _extremes((table.p_female - threshold).abs().to_numpy(), table.file.to_list()):
         photo = read_photo(table.path.iloc[row])
         _save(Path(folder) / name, [_square(photo), *explain_gender(gender, [photo])])
         rows.append((name, table.file.iloc[row], round(float(table.p_female.iloc[row]), 4)))
@@ -108,7 +109,11 @@ def write_pairs(folder: str | os.PathLike, siamese: Ensemble, pairs: pd.DataFram
     """
     pairs = pairs.dropna(subset="distance")
     rows = []
-    for name, row in _extremes((pairs.distance - threshold).abs().to_numpy()):
+    # Copies of the same two photos, either way round, would fill all pictures.
+    photos = ([condition_of(name)[0] for name in pairs[image]] for image in ("image1", "image2"))
+    for name, row in _extremes(
+        (pairs.distance - threshold).abs().to_numpy(), [*map(frozenset, zip(*photos, strict=True))]
+    ):
         pair = pairs.iloc[row]
         a, b = read_photo(pair.path1), read_photo(pair.path2)
         warm_a, warm_b = explain_pair(siamese, a, b)
@@ -179,13 +184,22 @@ def _crops(chosen: Ensemble, photos: Sequence[np.ndarray]) -> tuple[Runner, np.n
     return member, chosen.aligners[chosen.crops[0]](list(photos)).crops
 
 
-def _extremes(certainty: np.ndarray) -> list[tuple[str, int]]:
-    """(picture, row) of the most certain and the least certain, no row twice."""
+def _extremes(certainty: np.ndarray, keys: Sequence) -> list[tuple[str, int]]:
+    """(picture, row) of the most certain and of the least certain; of rows with the same key only one."""
     order = np.argsort(-certainty, kind="stable")
-    count = min(COUNT, (len(order) + 1) // 2)
-    most, least = order[:count], order[count:][::-1][:count]
+    count = min(COUNT, (len(set(keys)) + 1) // 2)
+    most = _one_a_key(order, keys)[:count]
+    shown = {keys[row] for row in most}
+    least = _one_a_key([row for row in order[::-1] if keys[row] not in shown], keys)[:count]
     names = [(f"certain_{i + 1}.png", row) for i, row in enumerate(most)]
     return names + [(f"uncertain_{i + 1}.png", row) for i, row in enumerate(least)]
+
+
+def _one_a_key(rows: Sequence[int], keys: Sequence) -> list[int]:
+    first = {}
+    for row in rows:
+        first.setdefault(keys[row], int(row))
+    return list(first.values())
 
 
 def _square(photo: np.ndarray) -> np.ndarray:

@@ -90,12 +90,13 @@ def test_a_pair_is_explained_by_what_makes_it_alike():
     np.testing.assert_array_equal(second, swapped[0])
 
 
-def test_extremes_take_no_row_twice():
-    assert explain._extremes(np.array([0.3, 0.9, 0.1])) == [
+def test_extremes_show_no_key_twice():
+    assert explain._extremes(np.array([0.3, 0.9, 0.1]), "abc") == [
         ("certain_1.png", 1), ("certain_2.png", 0), ("uncertain_1.png", 2),
     ]  # fmt: skip
-    names = explain._extremes(np.arange(100.0))
-    assert [row for _, row in names] == [99, 98, 97, 96, 95, 94, 0, 1, 2, 3, 4, 5]
+    rows = [row for _, row in explain._extremes(np.arange(100.0), range(100))]
+    assert rows == [99, 98, 97, 96, 95, 94, 0, 1, 2, 3, 4, 5]
+    assert [row for _, row in explain._extremes(np.array([5.0, 4, 3, 2, 1]), "aabbc")] == [0, 2, 4]
 
 
 def test_nearest_others_leave_the_own_photo_out():
@@ -131,8 +132,8 @@ def test_test_py_explains_task_b(tmp_path, monkeypatch, siamese_file, sample_b, 
     }[way]
     assert run("B", "--weights", siamese_file, *arguments, "--explain", "why") == 0
     listed = pd.read_csv("why/explain.csv")
-    count = {"identities": 12, "flat": 3, "gallery": 3, "pairs": 3}[way]
-    assert len(listed) == count and listed.columns.tolist() == ["picture", "image1", "image2", "distance"]
+    assert len(listed) == 3 if way != "identities" else 3 <= len(listed) <= 12
+    assert listed.columns.tolist() == ["picture", "image1", "image2", "distance"]
     for name in listed.picture:
         assert np.asarray(Image.open(f"why/{name}")).shape == (224, 896, 3)
     certainty = (listed.distance - 0.8).abs()
