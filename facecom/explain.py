@@ -109,11 +109,10 @@ def write_pairs(folder: str | os.PathLike, siamese: Ensemble, pairs: pd.DataFram
     """
     pairs = pairs.dropna(subset="distance")
     rows = []
+    certainty = (pairs.distance - threshold).abs().to_numpy()
     # Copies of the same two photos, either way round, would fill all pictures.
-    photos = ([condition_of(name)[0] for name in pairs[image]] for image in ("image1", "image2"))
-    for name, row in _extremes(
-        (pairs.distance - threshold).abs().to_numpy(), [*map(frozenset, zip(*photos, strict=True))]
-    ):
+    photos = [[(name.split("/")[0], condition_of(name)[0]) for name in pairs[f"image{n}"]] for n in (1, 2)]
+    for name, row in _extremes(certainty, [frozenset(pair) for pair in zip(*photos, strict=True)]):
         pair = pairs.iloc[row]
         a, b = read_photo(pair.path1), read_photo(pair.path2)
         warm_a, warm_b = explain_pair(siamese, a, b)
