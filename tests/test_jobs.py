@@ -122,7 +122,7 @@ def test_gender_batches_carry_labels_and_weights():
 def test_calibration_is_settled_on_held_back_people_before_val_is_judged():
     one = job(GenderJob)
     row = one.evaluate()
-    assert one.temperature != 1.0 and one.select == "held_balanced_accuracy"
+    assert one.temperature != 1.0 and one.select == "held_auc"
     (point,) = one.operating_points
     assert point["threshold"] == 0.5 and point["photos"] == 4 and point["identities"] == 2
     assert point["balanced_accuracy"] == row["held_balanced_accuracy"]
@@ -151,6 +151,7 @@ def test_each_source_counts_the_same_in_balanced_accuracy():
     p = np.array([0.1, 0.9, 0.9, 0.9, 0.1, 0.9])  # a: all right; b: half of the men
     figures = gender_figures(table, p)
     assert figures["balanced_accuracy"] == pytest.approx((1 + 0.75) / 2)
+    assert figures["auc"] == pytest.approx((1 + 0.75) / 2)  # b: of four pairs two right, two even
     assert figures["accuracy"] == pytest.approx(5 / 6)
     alone = gender_figures(table[table["gender"] == "male"], p[::2])
     assert np.isnan(alone["balanced_accuracy"]) and alone["accuracy"] == pytest.approx(2 / 3)
