@@ -16,25 +16,36 @@ def fit_operating_points(
     """Distances at which the false accept rate on these identities stays within each of `fars`.
 
     Probes of all conditions, pooled, against clean photos (own photo left out); extra_impostors: float32 [M, 128] of
-    other people, strangers who join the gallery. Meant for identities that training has not seen. Returns
-    [{threshold, far, tar, genuine, impostor, identities}], counts of comparisons; empty without impostor comparisons.
+    other people, strangers who join the gallery. The rate holds among these people and among the strangers, each by
+    itself: photos of another origin look less alike, and many of them would hide what happens among one's own. Meant
+    for identities that training has not seen. Returns [{threshold, far, tar, genuine, impostor, identities}], counts of
+    comparisons; empty without impostor comparisons.
     """
     table, embeddings = readable(table, embeddings)
-    genuine, strangers = cross_photo_scores(table, embeddings, "all")
+    genuine, own = cross_photo_scores(table, embeddings, "all")
     extra = np.empty((0, embeddings.shape[1])) if extra_impostors is None else extra_impostors
     extra = extra[np.isfinite(extra).all(1)]
-    count = len(strangers) + len(embeddings) * len(extra)
-    keep = int(max(fars) * count) + 2  # only the closest strangers decide
-    for start in range(0, len(extra), step := max(1, BLOCK // max(1, len(embeddings)))):
-        closer = -distance_matrix(embeddings, extra[start : start + step]).ravel()
-        strangers = np.concatenate([strangers, closer])
-        if len(strangers) > keep:
-            strangers = np.partition(strangers, len(strangers) - keep)[-keep:]
+    # (scores, comparisons): of the strangers only the closest matter and are kept.
+    impostors = [(own, len(own)), (_closest(embeddings, extra, max(fars)), len(embeddings) * len(extra))]
+    impostors = [(scores, count) for scores, count in impostors if count]
     points = []
-    for far in fars if count else ():
-        # The strangers left out are farther than all of these: the same number among fewer.
-        tar, threshold = metrics.tar_at_far(genuine, strangers, far * count / len(strangers))
+    for far in fars if impostors else ():
+        # Those left out are farther than all that were kept: the same number among fewer.
+        found = [metrics.tar_at_far(genuine, scores, far * count / len(scores)) for scores, count in impostors]
+        tar, threshold = max(found, key=lambda one: one[1])
         point = {"threshold": min(-threshold, 2.0), "far": far, "tar": None if np.isnan(tar) else tar}
-        point |= {"genuine": len(genuine), "impostor": count, "identities": int(table["identity"].nunique())}
-        points.append(point)
+        point |= {"genuine": len(genuine), "impostor": sum(count for _, count in impostors)}
+        points.append(point | {"identities": int(table["identity"].nunique())})
     return points
+
+
+def _closest(embeddings: np.ndarray, strangers: np.ndarray, far: float) -> np.ndarray:
+    """Scores of the closest comparisons of each with each, as many as decide about a false accept rate."""
+    keep = int(far * len(embeddings) * len(strangers)) + 2
+    scores = np.empty(0)
+    for start in range(0, len(strangers), step := max(1, BLOCK // max(1, len(embeddings)))):
+        found = -distance_matrix(embeddings, strangers[start : start + step]).ravel()
+        scores = np.concatenate([scores, found])
+        if len(scores) > keep:
+            scores = np.partition(scores, len(scores) - keep)[-keep:]
+    return scores
