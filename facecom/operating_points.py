@@ -42,7 +42,7 @@ def fit_operating_points(
 def _closest(embeddings: np.ndarray, strangers: np.ndarray, far: float) -> np.ndarray:
     """Scores of the closest comparisons of each with each, as many as decide about a false accept rate."""
     keep = int(far * len(embeddings) * len(strangers)) + 2
-    scores = np.empty(0)
+    scores = np.empty(0, np.float32)
     for start in range(0, len(strangers), step := max(1, BLOCK // max(1, len(embeddings)))):
         found = -distance_matrix(embeddings, strangers[start : start + step]).ravel()
         scores = np.concatenate([scores, found])
