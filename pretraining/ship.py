@@ -44,7 +44,7 @@ def open_candidate(path: Path) -> tuple[torch.nn.Module, dict, dict]:
     return model.eval(), content["config"], about
 
 
-def limit_of(figure: np.ndarray, good: np.ndarray, share: float = 0.5) -> float:
+def limit_of(figure: np.ndarray, good: np.ndarray, share: float) -> float:
     """The largest value of the figure below which no more than `share` of the photos are good; 0 where there is none.
 
     figure: float [N], low is bad; good: float [N], 0 to 1 (the share of a photo's comparisons that went well).
@@ -69,7 +69,7 @@ def accepted_share(table, embeddings: np.ndarray, threshold: float) -> np.ndarra
 
 def limits_of(table, landmarks: np.ndarray, confidence: np.ndarray, quality, accepted) -> dict[str, float]:
     """Below these a photo is "cannot tell": most such faces were misplaced (landmarks a fifth of the eye distance from
-    where the finder sees them on the clean copy), or most of their genuine comparisons failed."""
+    where the finder sees them on the clean copy), or nine in ten of their genuine comparisons failed."""
     keys = (table["identity"] + "/" + table["photo"]).to_numpy()
     clean = table["condition"].to_numpy() == "clean"
     place = {key: row for row, key in enumerate(keys) if clean[row]}
@@ -78,8 +78,8 @@ def limits_of(table, landmarks: np.ndarray, confidence: np.ndarray, quality, acc
     found = landmark_errors(landmarks[rows], truth) < 0.2
     known = np.isfinite(accepted)
     return {
-        "face_confidence": limit_of(confidence[rows], found.astype(float)),
-        "quality": limit_of(quality[known], accepted[known]),
+        "face_confidence": limit_of(confidence[rows], found.astype(float), 0.5),
+        "quality": limit_of(quality[known], accepted[known], 0.1),
     }
 
 
@@ -122,7 +122,8 @@ def main(args):
         data=about["data"], half=True,
     )  # fmt: skip
     write_provenance(Path(args.output), ("facecom", "faces", "teacher", "landmarks"), "python -m pretraining.ship")
-    print(f"{args.output}: limits {limits}")
+    refused = np.mean((confidence < limits["face_confidence"]) | (best["quality"] < limits["quality"]))
+    print(f"{args.output}: limits {limits}, below which are {refused:.1%} of the held-back photos")
 
 
 class Remembering(Aligner):
