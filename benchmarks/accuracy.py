@@ -32,8 +32,9 @@ RESOLUTIONS = (160, 112, 80, 56, 40, 28)
 
 SEVERITIES = (1, 2, 3, 4, 5)
 
-#: From paths or RGB uint8 arrays to embeddings float32 [N, D], unit length, NaN where unreadable.
-Embed = Callable[[Sequence], np.ndarray]
+#: From paths or RGB uint8 arrays to embeddings float32 [N, D], unit length, NaN where unreadable, and to what the
+#: network cannot tell, bool [N].
+Embed = Callable[[Sequence], tuple[np.ndarray, np.ndarray]]
 
 
 def embedders(args: argparse.Namespace) -> Iterator[tuple[str, str, Embed, list[dict]]]:
@@ -58,12 +59,18 @@ def embedders(args: argparse.Namespace) -> Iterator[tuple[str, str, Embed, list[
 
 def embedding_of(made, args) -> Embed:
     options = {"batch_size": args.batch_size, "workers": args.workers, "progress": None if args.quiet else "photos"}
-    return lambda photos: predict.collect(photos, made, **options)[0].outputs
+
+    def embed(photos):
+        answers, _ = predict.collect(photos, made, **options)
+        return answers.outputs, ~made.can_tell(answers.confidence, answers.quality)
+
+    return embed
 
 
-def gradients(paths_or_arrays: Sequence) -> np.ndarray:
+def gradients(paths_or_arrays: Sequence) -> tuple[np.ndarray, np.ndarray]:
     read = (p if isinstance(p, np.ndarray) else photos.read_photo(p) for p in paths_or_arrays)
-    return np.concatenate([protocols.untrained_baseline([photo]) for photo in read])
+    features = np.concatenate([protocols.untrained_baseline([photo]) for photo in read])
+    return features, np.zeros(len(features), bool)
 
 
 def labelled(table: pd.DataFrame, split: str, labels: str | None) -> pd.DataFrame:
@@ -78,7 +85,7 @@ def labelled(table: pd.DataFrame, split: str, labels: str | None) -> pd.DataFram
 def operating_points(embed: Embed, train: Path, seed: int) -> list[dict]:
     """Fixed on the identities of train that every script holds back."""
     _, held = photos.hold_back(photos.task_b_table(train), seed=seed)
-    return protocols.fit_operating_points(held, embed(held["path"].tolist()))
+    return protocols.fit_operating_points(held, embed(held["path"].tolist())[0])
 
 
 def slices(table: pd.DataFrame, embeddings: np.ndarray, embed: Embed, options: dict) -> list[dict]:
@@ -89,7 +96,7 @@ def slices(table: pd.DataFrame, embeddings: np.ndarray, embed: Embed, options: d
     changes |= {f"clean@{side}px": lambda p, i, side=side: shrunk(p, side) for side in RESOLUTIONS}
     rows = []
     for condition, change in changes.items():
-        probes = embed([change(picture, i) for i, picture in enumerate(pictures)])
+        probes, _ = embed([change(picture, i) for i, picture in enumerate(pictures)])
         both = pd.concat([gallery, gallery.assign(condition=condition)], ignore_index=True)
         found = np.concatenate([embeddings[clean], probes])
         for protocol in (protocols.cross_photo, protocols.identification):
@@ -122,8 +129,9 @@ def genders(args: argparse.Namespace, val: Path) -> Iterator[tuple[str, str, lis
                 device=device,
                 amp=cli.pick_amp(args.amp, device),
             )
-            p_female = embedding_of(made, args)(table["path"].tolist())
-            rows = protocols.gender(table, p_female, gender.threshold_of(made), seed=args.seed)
+            p_female, unsure = embedding_of(made, args)(table["path"].tolist())
+            threshold = gender.threshold_of(made)
+            rows = protocols.gender(table, p_female, threshold, unsure=unsure, resamples=args.resamples, seed=args.seed)
             name = args.name or ("facecom" if path == "shipped" else Path(path).stem)
             yield name, made.crops[0][0], rows
 
@@ -149,9 +157,9 @@ def main(args: argparse.Namespace) -> None:
     table = labelled(photos.task_b_table(val), "val", args.gender_labels)
     for name, align, embed, points in embedders(args):
         print(f"\n=== {name}, align {align}")
-        embeddings = embed(table["path"].tolist())
+        embeddings, unsure = embed(table["path"].tolist())
         points = points or operating_points(embed, train, args.seed)
-        rows = protocols.all_task_b(table, embeddings, points, **options)
+        rows = protocols.all_task_b(table, embeddings, points, unsure=unsure, **options)
         results.print_table(rows)
         if args.slices:
             rows += slices(table, embeddings, embed, options)

@@ -56,7 +56,8 @@ def published(
     thresholds["@0.5"] = PUBLISHED_DISTANCE
     counts = {}
     for suffix, threshold in thresholds.items():
-        answer = np.where(unsure[a] | unsure[b], np.nan, distance <= threshold)
+        withheld = (unsure[a] | unsure[b]) & (suffix == "")  # the published solution always answers
+        answer = np.where(withheld, np.nan, distance <= threshold)
         counts[suffix] = metrics.decision_counts(same, answer, owner, people)
     photo = photo_keys(table)
     genuine = np.bincount(owner[same], minlength=people)
@@ -67,8 +68,8 @@ def published(
         for suffix, count in counts.items():
             found = metrics.decision_figures(np.tensordot(weights, count, 1))
             figures |= {name + suffix: found[name] for name in ("accuracy", "precision", "recall", "f1", "macro_f1")}
-            if unsure.any():
-                figures["answered" + suffix] = found["answered"]
+            if suffix == "" and unsure.any():
+                figures["answered"] = found["answered"]
         return figures
 
     figures = metrics.bootstrap(people, statistic, resamples, seed)
