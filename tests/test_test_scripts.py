@@ -51,7 +51,9 @@ def test_identity_folders_give_a_row_a_file_and_every_protocol(here, sample_b, s
 
 
 def test_the_baseline_is_scored_beside(here, sample_b, siamese_file):
-    assert run("B", "--weights", siamese_file, "--img_dir", sample_b / "val", "--report", "r", "--baseline") == 0
+    assert run("B", "--weights", siamese_file, "--img_dir", sample_b / "val", "--report", "r", "--baseline",
+               "--train_dir", sample_b / "val") == 0  # fmt: skip
+    assert "identity in both splits: 4" in Path("r/report.html").read_text()  # the claim that is caught
     network, baseline = pd.read_csv("r/metrics.csv"), pd.read_csv("r/baseline.csv")
     name = "protocol == 'published' and metric == 'same_photo_share'"
     assert network.query(name).value.item() == baseline.query(name).value.item()
