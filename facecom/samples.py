@@ -68,7 +68,7 @@ def load_crops(
     photos = table["image" if "image" in table else "path"].tolist()
     keep_all = len(photos) * 3 * aligner.size**2 <= IN_MEMORY
     found, landmarks, crops, failures = [], [], [], []
-    bar = tqdm(total=len(photos), desc=f"faces of {name}", unit="photo", disable=quiet, leave=False)
+    bar = tqdm(total=len(photos), desc=f"faces of {name}", unit="photo", disable=quiet or None, leave=False)
     with ThreadPoolExecutor(max(1, workers)) as threads, bar:
         for start in range(0, len(photos), CHUNK):
             opened = list(threads.map(_attempt, photos[start : start + CHUNK]))

@@ -105,7 +105,7 @@ def train_one_epoch(
     job.model.train()
     device = next(job.model.parameters()).device
     total, answers, truths = 0.0, [], []
-    with tqdm(batches, desc=name, unit="batch", disable=quiet, leave=False) as bar:
+    with tqdm(batches, desc=name, unit="batch", disable=quiet or None, leave=False) as bar:
         for batch in bar:
             batch = tuple(part.to(device, non_blocking=True) for part in batch)
             with autocast(device, job.amp):

@@ -91,3 +91,10 @@ def test_copies_take_the_conditions_in_turn(photos):
 def test_derived_seeds_differ():
     seeds = {derived_seed(*parts) for parts in [(1,), (1, 0, 1), (1, 1), (1, 1, 0, 2), (2, 1), (1, 2)]}
     assert len(seeds) == 6 and derived_seed(1, 2) == derived_seed(1, 2)
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_no_progress_bar_where_there_is_no_terminal(tmp_path, capfd, quiet):
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((32, 32, 3), np.uint8))
+    load_crops(pd.DataFrame({"path": [str(tmp_path / "a.png")]}), Aligner("fixed", 32), workers=0, quiet=quiet)
+    assert capfd.readouterr().err == ""
