@@ -69,9 +69,7 @@ def distorted(photo: np.ndarray, severities: tuple[int, ...]) -> np.ndarray:
     return photo
 
 
-def same_person(
-    first: np.ndarray | None, second: np.ndarray | None, *severities: int
-) -> tuple[np.ndarray | None, str]:
+def same_person(first: np.ndarray | None, second: np.ndarray | None, *severities: int) -> tuple[np.ndarray | None, str]:
     """(the second photo in the chosen conditions, the answer as HTML). Photos: RGB uint8 [H, W, 3] or None."""
     if second is None:
         return None, answer("", "Two photos, please", "Upload them, or click an example below.")

@@ -1,6 +1,6 @@
 """Batches of jittered, mirrored, distorted crops for the encoder, each drawn from (seed, step) alone."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -96,11 +96,15 @@ def augment(crop: np.ndarray, size: int, settings: Augmentation, rng: np.random.
 
 
 class Batches(torch.utils.data.Dataset):
-    """Item `step` is that step's whole batch: (uint8 [B, size, size, 3], indexes int64 [B] into the crops)."""
+    """Item `step` is that step's whole batch: (uint8 [B, size, size, 3], indexes int64 [B] into the crops).
 
-    def __init__(self, crops, indexes, batch_size: int, steps: int, size: int, settings: Augmentation, seed: int):
-        self.crops, self.indexes, self.batch_size, self.steps = crops, indexes, batch_size, steps
+    people: `People`, whose training crops are drawn; its real distorted copies are not distorted again.
+    """
+
+    def __init__(self, people, batch_size: int, steps: int, size: int, settings: Augmentation, seed: int):
+        self.people, self.indexes, self.batch_size, self.steps = people, people.training, batch_size, steps
         self.size, self.settings, self.seed = size, settings, seed
+        self.as_it_is = replace(settings, distorted=0.0)
 
     def __len__(self):
         return self.steps
@@ -109,7 +113,9 @@ class Batches(torch.utils.data.Dataset):
         cv2.setNumThreads(0)
         rng = np.random.default_rng((self.seed, 1, step))
         chosen = self.indexes[self._places(step)]
-        views = np.stack([augment(self.crops[i], self.size, self.settings, rng) for i in chosen])
+        kinds = [self.as_it_is if self.people.is_copy[i] else self.settings for i in chosen]
+        crops = [self.people.crops[i] for i in chosen]
+        views = np.stack([augment(crop, self.size, kind, rng) for crop, kind in zip(crops, kinds, strict=True)])
         return torch.from_numpy(views), torch.from_numpy(chosen)
 
     def _places(self, step: int) -> np.ndarray:

@@ -2,7 +2,7 @@
 
     python -m pretraining.encoder --crops crops --run_dir runs/encoder --photos 2000000 --minutes 140
     python -m pretraining.encoder --crops crops --run_dir runs/encoder --resume          # after a cut
-    python -m pretraining.encoder ... --init facecom/weights/siamese.pt                  # the next leg
+    python -m pretraining.encoder ... --init runs/encoder/ema.pt                         # the next leg
 
 Loss: 1 - cosine to the teacher's embedding of the clean crop (mean of photo and mirror image), plus a margin softmax
 (CosFace) over the identities, whose class weights are the teacher's own centres (`--identity centres`, fixed: needs no
@@ -145,7 +145,7 @@ def batches_of(run: Run, size: int):
     if args.curriculum and run.progress < args.curriculum:
         settings = Augmentation(distorted=args.distorted * 0.6, severity=(0.5, 0.3, 0.2, 0, 0))
     total = args.photos // args.batch_size + 1
-    data = Batches(run.people.crops, run.people.training, args.batch_size, total, size, settings, args.seed)
+    data = Batches(run.people, args.batch_size, total, size, settings, args.seed)
     return torch.utils.data.DataLoader(
         data,
         batch_size=None,

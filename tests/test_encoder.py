@@ -1,17 +1,21 @@
 """The encoder's training, on a few drawn people: what it writes, that it learns, and that it resumes."""
 
 import csv
+import shutil
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 pytest.importorskip("pytorch_metric_learning", reason='needs pip install -e ".[pretraining]"')
 
-from facecom.faces import align  # noqa: E402
+from facecom.faces import Aligner, align  # noqa: E402
 from facecom.holdback import is_held_back  # noqa: E402
-from facecom.synthetic import draw_person  # noqa: E402
-from pretraining import encoder, ship  # noqa: E402
+from facecom.photos import read_photo, task_b_table  # noqa: E402
+from facecom.synthetic import draw_person, write_sample  # noqa: E402
+from pretraining import copies, encoder, ship  # noqa: E402
 from pretraining.batches import Augmentation, Batches  # noqa: E402
 from pretraining.experiments import compare  # noqa: E402
 from pretraining.people import People  # noqa: E402
@@ -57,12 +61,51 @@ def test_people_are_parted_by_whole_groups(crops):
 
 def test_batches_follow_from_seed_and_step(crops):
     people = People(crops)
-    make = lambda seed: Batches(people.crops, people.training, 6, 6, 64, Augmentation(), seed)  # noqa: E731
+    make = lambda seed: Batches(people, 6, 6, 64, Augmentation(), seed)  # noqa: E731
     views, indexes = make(0)[4]
     assert views.shape == (6, 64, 64, 3) and views.dtype == torch.uint8
     assert torch.equal(views, make(0)[4][0]) and not torch.equal(views, make(1)[4][0])
     # Three batches of six are the eighteen training photos, each once.
     assert sorted(np.concatenate([make(0)[step][1] for step in range(3)])) == sorted(people.training)
+
+
+def test_real_copies_train_with_their_clean_photos_target_and_are_not_distorted_again(crops, tmp_path):
+    folder = tmp_path / "crops"
+    shutil.copytree(crops, folder)
+    held = int(People(crops).held_back[0])
+    row = int(People(crops).training[0])
+    np.save(folder / "copies.npy", np.full((2, 112, 112, 3), 200, np.uint8))
+    (folder / "copies.csv").write_text(f"row,condition\n{row},foggy\n{held},sunny\n")
+    people = People(folder)
+    assert people.is_copy.tolist() == [False] * 24 + [True, True]
+    # The copy of a held-back photo neither trains nor validates.
+    assert set(people.training) == {*People(crops).training, 24} and len(people.held_back) == 6
+    assert people.labels[24] == people.labels[row] and people.labels[25] == -1
+    np.testing.assert_array_equal(people.targets[24], people.targets[row])
+    views, indexes = Batches(people, 19, 1, 64, Augmentation(distorted=1.0, border=0.0), 0)[0]
+    copy = views[indexes.tolist().index(24)].numpy()
+    assert np.ptp(copy[20:44, 20:44], (0, 1)).max() < 12  # one colour still, but for the camera's cast and JPEG
+
+
+def test_copies_are_packed_as_the_finder_sees_them(tmp_path):
+    write_sample(tmp_path / "data", people=4)
+    train = tmp_path / "data/train"
+    clean = task_b_table(train).query("condition == 'clean'")
+    names = [(person, Path(path).name) for person, path in clean[["identity", "path"]].values]
+    rows = [f"{person},{person},,train,{person}/{name}" for person, name in names]
+    folder = tmp_path / "crops"
+    folder.mkdir()
+    (folder / "people.csv").write_text("\n".join(["identity,group,gender,source,file", *rows[1:]]) + "\n")
+    copies.main(copies.get_args_parser().parse_args(["--data_dir", str(train), "--crops", str(folder)]))
+    packed, listed = np.load(folder / "copies.npy"), pd.read_csv(folder / "copies.csv")
+    # Of a photo that is not among the crops no copy is taken.
+    assert len(packed) == len(listed) == 7 * (len(rows) - 1)
+    assert listed["row"].value_counts().to_dict() == dict.fromkeys(range(len(rows) - 1), 7)
+    path = clean["path"].iloc[1]
+    photo = Path(path).parent / "distortion" / f"{Path(path).stem}_foggy.jpg"
+    expected = Aligner("finder", 112)([read_photo(photo)]).crops[0]
+    found = packed[listed.query("row == 0 and condition == 'foggy'").index[0]]
+    assert np.abs(found.astype(int) - expected).max() < 4  # the batch is another, and so the last digit of landmarks
 
 
 def test_optimizers_move_the_weights_and_files_are_written(crops, tmp_path):
