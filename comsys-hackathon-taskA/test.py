@@ -25,10 +25,10 @@ def main(args: argparse.Namespace) -> int:
 
 
 def test(args: argparse.Namespace) -> int:
-    from facecom import gender, photos, scoring, submission
+    from facecom import gender, photos, submission
 
     table = photos.task_a_table(args.img_dir)  # a wrong folder is said before the network is loaded
-    copies = scoring.labelled_copies(table, args.conditions_from) if args.conditions_from else None
+    copies = photos.labelled_copies(table, args.conditions_from) if args.conditions_from else None
     network, options = testing.set_up(args, "gender", HERE, args.normalize)
     threshold = gender.threshold_of(network)
     print(f"female from a probability of {threshold:.3f} on")

@@ -2,6 +2,7 @@
 
 python train.py                                   # data/Task_A beside this file, from the shipped encoder
 python train.py --data_dir my_photos --extra_data heads.parquet more_photos
+python train.py --conditions_from ../comsys-hackathon-taskB/data/Task_B/train    # real bad conditions beside simulated
 python train.py --recipe published                # as the published solution was trained
 """
 
@@ -24,6 +25,12 @@ def get_args_parser() -> argparse.ArgumentParser:
         parents=[recipes.training_arguments("gender", HERE / "data" / "Task_A", BEST), cli.shared_arguments()],
     )
     group = parser.add_argument_group("Task A")
+    group.add_argument(
+        "--conditions_from",
+        type=Path,
+        metavar="DIR",
+        help="a split of Task B, such as data/Task_B/train: the distorted copies of the training photos train too",
+    )
     group.add_argument("--lr", type=float, help="learning rate of the backbone (default: %(default)s)")
     group.add_argument(
         "--head_lr", type=float, help="learning rate of the classifier on top of it (default: %(default)s)"

@@ -121,6 +121,18 @@ def task_b_table(folder: str | Path) -> pd.DataFrame:
     return pd.DataFrame(rows)[["path", "file", "identity", "photo", "condition"]]
 
 
+def labelled_copies(table: pd.DataFrame, split: Path) -> pd.DataFrame:
+    """The distorted copies in a split of Task B of the photos in Task A's `table`, with its `gender`.
+
+    Raises FacecomError when there are none: the two folders do not belong together.
+    """
+    copies = task_b_table(split).query("condition != 'clean'")
+    copies = copies.merge(table[["photo", "gender"]], on="photo")
+    if copies.empty:
+        raise FacecomError(f"{split}: no distorted copies of these photos: give the same split of Task B")
+    return copies
+
+
 def identity_of(photo: str) -> str:
     """Whose photo a name like `Ann_Lee_0002` says it is: `Ann_Lee`; a name without a number stands for itself."""
     return re.sub(r"[_-]\d+$", "", photo)

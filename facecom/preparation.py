@@ -17,7 +17,7 @@ from facecom.errors import FacecomError
 from facecom.extra import joined, open_extra, parted
 from facecom.faces import CROP_SIZE, Aligner
 from facecom.initial import Start
-from facecom.photos import hold_back, split_folders, task_a_table, task_b_table
+from facecom.photos import hold_back, labelled_copies, split_folders, task_a_table, task_b_table
 from facecom.recipes import condition_sources
 from facecom.samples import load_crops, with_copies
 from facecom.transforms import eval_transform, train_transform
@@ -96,6 +96,8 @@ def open_data(
         add_extra(sets, task, *extra)
     if "held" in sets and "simulate" in sources and (sets["held"][0]["condition"] == "clean").all():
         sets["held"] = with_copies(*sets["held"], scale_of(args, size))
+    if task == "A" and args.conditions_from is not None and "real" in sources:
+        add_real_copies(sets, tables, args, aligner)
     for name, (table, _) in sets.items():
         print(f"{TITLES[name]}: {counts(table)}")
     return sets, {name: fingerprint(table) for name, (table, _) in sets.items()}
@@ -114,6 +116,21 @@ def add_extra(sets: dict, task: str, table: pd.DataFrame, crops: Sequence) -> No
     # Strangers need no photos of the other sides: one distance to each held-back person's photos is enough.
     name = "held" if task == "A" else "strangers"
     sets[name] = joined([sets[name], held]) if name in sets else held
+
+
+def add_real_copies(sets: dict, tables: dict[str, pd.DataFrame], args: argparse.Namespace, aligner: Aligner) -> None:
+    """Add Task B's distorted copies (`--conditions_from`) of Task A's training and held-back photos to their sets.
+
+    Raises FacecomError when the folder holds none of them.
+    """
+    for name in sets.keys() & {"train", "held"}:
+        copies = labelled_copies(tables[name], args.conditions_from)
+        title = f"distorted copies of {TITLES[name]}"
+        copies, crops = load_crops(copies, aligner, workers=args.workers, quiet=args.quiet, name=title)
+        own = sets[name][0]
+        if "source" in own:
+            copies = copies.assign(source=OWN)
+        sets[name] = joined([sets[name], (copies, crops)])
 
 
 def scale_of(args: argparse.Namespace, size: int) -> float | None:

@@ -47,18 +47,6 @@ def baseline_features(paths: Sequence[str], progress: str | None) -> np.ndarray:
     return features
 
 
-def labelled_copies(table: pd.DataFrame, split: Path) -> pd.DataFrame:
-    """The distorted copies in a split of Task B of the photos in Task A's `table`, with its `gender`.
-
-    Raises FacecomError when there are none: the two folders do not belong together.
-    """
-    copies = photos.task_b_table(split).query("condition != 'clean'")
-    copies = copies.merge(table[["photo", "gender"]], on="photo")
-    if copies.empty:
-        raise FacecomError(f"{split}: no distorted copies of these photos: give the same split of Task B")
-    return copies
-
-
 def confusion(genders: pd.Series, verdict: np.ndarray) -> str:
     """Lines that say how many photos of men and women were called what; verdict: as `gender.verdicts` gives it."""
     called = pd.Series(words(verdict), genders.index).replace("", "cannot tell")

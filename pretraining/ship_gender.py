@@ -16,7 +16,17 @@ from facecom import checkpoint
 from pretraining.provenance import write_provenance
 
 #: Settings that say where things lie and run, not how the network was made.
-OF_THE_MACHINE = ("data_dir", "extra_data", "init", "run_dir", "output", "resume", "config", "detector_model")
+OF_THE_MACHINE = (
+    "data_dir",
+    "extra_data",
+    "conditions_from",
+    "init",
+    "run_dir",
+    "output",
+    "resume",
+    "config",
+    "detector_model",
+)
 
 
 def main(args):

@@ -112,6 +112,20 @@ def test_task_a_is_calibrated_on_held_back_people(sample_a, tmp_path, capsys):
     assert point["threshold"] == 0.5 and point["photos"] == 12 and point["identities"] == 2
 
 
+def test_real_copies_of_task_b_train_and_judge_the_gender_network(sample_a, sample_b, tmp_path, capsys):
+    flags = ("--workers", 0, "--epochs", 1, "--conditions_from", sample_b / "train")
+    run("A", sample_a, tmp_path, *flags)
+    said = capsys.readouterr().out
+    assert "training photos: 2 people, 6 photos, 48 files" in said
+    # Simulated copies of the 6 held-back photos, and the 42 real ones.
+    assert (
+        "held-back photos: 2 people, 6 photos, 54 files" in said and "val photos: 4 people, 12 photos, 12 files" in said
+    )
+    assert checkpoint.load(tmp_path / "best.pt", "gender").operating_points[0]["photos"] == 54
+    with pytest.raises(FacecomError, match="no distorted copies of these photos: give the same split"):
+        run("A", sample_a, tmp_path / "wrong", "--conditions_from", sample_b / "val")
+
+
 def test_extra_people_join_training_and_strangers_the_operating_point(sample_b, tmp_path, capsys):
     data = tmp_path / "data"
     shutil.copytree(sample_b / "train", data / "train")
