@@ -11,11 +11,8 @@ import argparse
 import sys
 from pathlib import Path
 
-import pandas as pd
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from facecom import cli, photos  # noqa: E402
-from facecom.audit import audit  # noqa: E402
+from facecom import cli, photos, split_audit  # noqa: E402
 from facecom.errors import FacecomError  # noqa: E402
 from facecom.files import write_whole  # noqa: E402
 from facecom.foreign import foreign  # noqa: E402
@@ -34,21 +31,13 @@ def embedder(args: argparse.Namespace):
 
 
 def main(args: argparse.Namespace) -> None:
-    from facecom import predict
-
     folders = photos.split_folders(args.data_dir, "B")
     if folders[1] is None:
         raise FacecomError(f"{args.data_dir}: no folder `val` to compare `train` with")
     tables = [photos.task_b_table(folder) for folder in folders]
-    labels = pd.read_csv(args.labels) if args.labels else None
-    exact = audit(*tables, labels=labels)
-    # Copies under a filter say nothing new about whose face it is: the clean photos are enough.
-    clean = [table[table["condition"] == "clean"].reset_index(drop=True) for table in tables]
+    labels = split_audit.read_labels(args.labels) if args.labels else None
     options = {"batch_size": args.batch_size, "workers": args.workers, "progress": None if args.quiet else "photos"}
-    made = embedder(args)
-    embeddings = [predict.collect(table["path"].tolist(), made, **options)[0].outputs for table in clean]
-    alike = audit(*clean, embeddings=tuple(embeddings))
-    found = pd.concat([exact, alike]).drop_duplicates(ignore_index=True)
+    found = split_audit.audit_splits(*tables, embedder(args), labels, **options)
     print(f"{len(tables[0]):,} and {len(tables[1]):,} files")
     for kind, count in found["kind"].value_counts().items():
         print(f"{count:6,}  {kind}")

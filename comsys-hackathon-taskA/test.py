@@ -60,8 +60,9 @@ def score(args, table, values, copies, network, threshold, options) -> None:
     print(f"\n{scoring.confusion(table.gender, verdict)}\n")
     if args.report:
         weights = f"Weights: {network.describe()}."
+        audit = testing.audited(args, table, "A")
         path = report.write_gender_report(
-            args.report, rows, table, p_female, verdict, threshold, weights=weights, drawn=args.sample
+            args.report, rows, table, p_female, verdict, threshold, weights=weights, drawn=args.sample, audit=audit
         )
         print(f"wrote {path}")
 
@@ -75,6 +76,8 @@ def get_args_parser() -> argparse.ArgumentParser:
     group = parser.add_argument_group("Task A")
     group.add_argument("--conditions_from", type=Path, metavar="DIR", help="a split of Task B: the distorted copies of "
                        "the same photos there are judged too, per condition")  # fmt: skip
+    group.add_argument("--labels", type=Path, metavar="CSV", help="with --train_dir: two versions of the labels, "
+                       "split,file,gender,second_opinion; the report lists where they differ")  # fmt: skip
     group.add_argument("--normalize", action="store_true", help="published weights: normalise photos as their training "
                        "did and their own test did not")  # fmt: skip
     # For few photos, starting processes takes longer than they save: None lets the pipeline decide.

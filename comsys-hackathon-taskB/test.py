@@ -39,7 +39,6 @@ def on_identities(args, siamese, threshold, options):
 
 def report_identities(args, siamese, table, answers, rows, points):
     from facecom import report
-    from facecom.photos import audit, task_b_table
 
     path = report.write_siamese_report(
         args.report,
@@ -50,7 +49,7 @@ def report_identities(args, siamese, table, answers, rows, points):
         sureness={"quality": answers.quality, "face confidence": answers.confidence},
         weights=f"Weights: {siamese.describe()}.",
         drawn=args.sample,
-        audit=audit(task_b_table(args.train_dir), table) if args.train_dir else None,
+        audit=testing.audited(args, table, "B"),
     )
     print(f"wrote {path}")
 
@@ -141,8 +140,6 @@ def get_args_parser() -> argparse.ArgumentParser:
     group.add_argument("--far", type=float, help="decide at the operating point stored for this false accept rate "
                        "(default: the first one stored, 1e-3)")  # fmt: skip
     group.add_argument("--baseline", action="store_true", help="score an untrained baseline beside it")
-    group.add_argument("--train_dir", type=Path, metavar="DIR", help="people it was trained on: the report lists who "
-                       "and which files are in both")  # fmt: skip
     # For few photos, starting processes takes longer than they save: None lets the pipeline decide.
     parser.set_defaults(workers=None)
     return parser

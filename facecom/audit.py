@@ -9,6 +9,9 @@ import pandas as pd
 
 COLUMNS = ["kind", "train", "val", "detail"]
 
+#: Of a table with two versions of each photo's gender.
+LABEL_COLUMNS = ["split", "file", "gender", "second_opinion"]
+
 #: Two photos of one person count as unlike when fewer than this share of strangers' pairs is as unlike as they are.
 UNLIKE_FAR = 1e-3
 
@@ -132,7 +135,7 @@ def _strangers(table: pd.DataFrame, embeddings: np.ndarray) -> np.ndarray:
 
 def _label_disagreements(labels: pd.DataFrame) -> list[tuple]:
     rows = []
-    for split, file, gender, second in labels[["split", "file", "gender", "second_opinion"]].itertuples(index=False):
+    for split, file, gender, second in labels[LABEL_COLUMNS].itertuples(index=False):
         if gender != second:
             rows.append(
                 ("gender labels differ", *((file, "") if split == "train" else ("", file)), f"{gender} or {second}")

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from facecom.errors import FacecomError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from facecom.submission import Written
 
 #: What training and download leave in a folder `weights`: the current one's, or the one beside the script.
@@ -30,6 +32,12 @@ def arguments() -> argparse.ArgumentParser:
     group.add_argument("--sample", action="store_true", help="draw people and test on them: checks the installation")
     group.add_argument("--output", type=Path, default=Path("submission.csv"), help="CSV file to write")
     group.add_argument("--report", type=Path, metavar="DIR", help="write report.html and metrics.csv there")
+    group.add_argument(
+        "--train_dir",
+        type=Path,
+        metavar="DIR",
+        help="photos it was trained on: the report lists people, files and look-alikes in both, and doubtful labels",
+    )
     group.add_argument(
         "--explain", type=Path, metavar="DIR", help="write Grad-CAM overlays of the most and least certain photos there"
     )
@@ -83,6 +91,21 @@ def default_weights(task: str, here: Path, sample: bool) -> Path | None:
     """What training or download left in `weights/`, here or beside the script; None for the shipped ones."""
     places = [] if sample else [Path("weights"), here / "weights"]
     return next((place / TRAINED[task] for place in places if (place / TRAINED[task]).is_file()), None)
+
+
+def audited(args: argparse.Namespace, table: "pd.DataFrame", task: str) -> "pd.DataFrame | None":
+    """What `--train_dir` and the tested photos share and should not, faces compared by the shipped weights, not by
+    those under test; None without `--train_dir`. task: `A` or `B`."""
+    if args.train_dir is None:
+        return None
+    from facecom import cli, ensemble, photos, split_audit
+
+    train = (photos.task_a_table if task == "A" else photos.task_b_table)(args.train_dir)
+    labels = split_audit.read_labels(args.labels) if getattr(args, "labels", None) else None
+    device = cli.pick_device(args.device)
+    judge = ensemble.load([], "siamese", device=device, amp=cli.pick_amp(args.amp, device))
+    progress = None if args.quiet else "photos of the audit"
+    return split_audit.audit_splits(train, table, judge, labels, workers=args.workers, progress=progress)
 
 
 def finish(args: argparse.Namespace, written: "Written") -> int:

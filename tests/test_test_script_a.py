@@ -1,5 +1,6 @@
 """Task A's `test.py`, as a user runs it."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,23 @@ def test_the_distorted_copies_of_task_b_are_judged_per_condition(here, sample_a,
     assert len(rows_of("submission.csv")) == 12
     accuracy = pd.read_csv("r/metrics.csv").query("metric == 'accuracy'").set_index("condition")
     assert accuracy["count"].drop("all").tolist() == [12] * 8 and accuracy["count"]["all"] == 96
+
+
+def test_the_report_says_what_training_and_test_share_and_which_labels_differ(here, sample_a, gender_file, tmp_path):
+    train = tmp_path / "train"
+    shutil.copytree(sample_a / "train", train)
+    shown = next((sample_a / "val" / "female").glob("*.jpg"))
+    shutil.copy(shown, train / "female" / "Somebody_0001.jpg")
+    labels = tmp_path / "labels.csv"
+    labels.write_text("split,file,gender,second_opinion\ntrain,x.jpg,male,male\nval,y.jpg,male,female\n")
+    flags = ("--img_dir", sample_a / "val", "--report", "r", "--train_dir", train, "--labels", labels)
+    assert run("A", "--weights", gender_file, *flags) == 0
+    page = Path("r/report.html").read_text()
+    assert "What is wrong with the data" in page and "identical file: 1" in page and "gender labels differ: 1" in page
+    # The shipped weights compare the faces: the same photo twice is the nearest of near-duplicates.
+    assert "near-duplicate" in page and "similarity 1.000" in page
+    labels.write_text("file,gender\n")
+    assert run("A", "--weights", gender_file, *flags) == 2
 
 
 def test_copies_of_other_photos_are_refused(here, sample_a, sample_b, gender_file, capsys):
