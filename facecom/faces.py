@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import cv2
 import numpy as np
 
-from facecom.detector import detect, open_detector
+from facecom.detector import detect, mirror, open_detector
 from facecom.errors import FacecomError
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def find(
     model: "LandmarkNet | None" = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Landmarks of the face in each photo, by the project's own finder: a look at the whole picture, then a second one
-    at the face that the first look found.
+    at the face that the first look found and at its mirror image, whose mean is nearer to the truth than either.
 
     images: RGB uint8 [H, W, 3] of any sizes, each a roughly centred head; amp: half precision, None for float32;
     model: a finder (default: the shipped one). Returns landmarks float32 [N, 5, 2] in pixels of each image, and
@@ -137,7 +137,7 @@ def find(
         heap = [np.ptp(p, axis=0).max() < 1 for p in first]
         first = [fixed_landmarks(image) if h else p for image, p, h in zip(batch, first, heap, strict=True)]
         crops = [align(image, p, model.img_size, LOOSE_TEMPLATE) for image, p in zip(batch, first, strict=True)]
-        second, sure = _look(model, crops, device, amp)
+        second, sure = _look_both_ways(model, crops, device, amp)
         confidence[start : start + len(batch)] = np.where(heap, 0, sure)
         for i, (p, q) in enumerate(zip(first, second, strict=True)):
             if np.ptp(q, axis=0).max() < 1:
@@ -157,6 +157,14 @@ def _look(model, pictures, device, amp) -> tuple[np.ndarray, np.ndarray]:
     with torch.inference_mode(), torch.autocast(device.type, amp, enabled=amp is not None):
         landmarks, log_error, face = model(x)
     return landmarks.cpu().numpy(), face_confidence(log_error, face).cpu().numpy()
+
+
+def _look_both_ways(model, pictures, device, amp) -> tuple[np.ndarray, np.ndarray]:
+    """`_look` at pictures and their mirror images: the mean of both."""
+    landmarks, sure = _look(model, [*pictures, *(picture[:, ::-1] for picture in pictures)], device, amp)
+    count = len(pictures)
+    turned = np.stack([mirror(points, model.img_size) for points in landmarks[count:]])
+    return (landmarks[:count] + turned) / 2, (sure[:count] + sure[count:]) / 2
 
 
 def face_confidence(log_error: "torch.Tensor", face: "torch.Tensor") -> "torch.Tensor":

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from facecom import metrics
+from facecom import metrics, mirror
 from facecom.balance import draw_epoch, settle
 from facecom.calibration import balanced_logit, fit_temperature
 from facecom.jobs import Job
@@ -59,7 +59,7 @@ class GenderJob(Job):
         for name in ("held", "val"):
             if name in self.sets:
                 table, crops = self.sets[name]
-                logits = self.answers(self.model, crops)
+                logits = self.answers(lambda x: mirror.logits(self.model, x, self.mirror), crops)
                 if name == "held":
                     self.settle_on(table, logits)
                 figures = gender_figures(table, _sigmoid(logits / self.temperature), self.threshold)

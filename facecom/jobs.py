@@ -33,6 +33,7 @@ class Job:
         self.args, self.sets, self.data = args, sets, data
         self.config, self.preprocessing, self.limits = start.config, preprocessing, start.limits
         self.judge_start = start.whole
+        self.mirror = preprocessing["mirror"]
         self.device, self.amp = device, cli.pick_amp(args.amp, device)
         self.model = start.model.to(device, memory_format=torch.channels_last)
         if device.type == "cpu":

@@ -45,7 +45,14 @@ def preprocessing_of(task: str, args: argparse.Namespace, start: Start) -> dict:
         mean, std = published.IMAGENET_MEAN, published.IMAGENET_STD
     else:
         mean, std = MEAN, STD
-    return {"size": start.config["img_size"], "mean": mean, "std": std, "align": args.align, "colour": "rgb"}
+    return {
+        "size": start.config["img_size"],
+        "mean": mean,
+        "std": std,
+        "align": args.align,
+        "colour": "rgb",
+        "mirror": args.recipe != "published",
+    }
 
 
 def training_transforms(task: str, args: argparse.Namespace, preprocessing: dict) -> dict[str, A.Compose]:

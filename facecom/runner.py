@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from facecom import checkpoint, published
+from facecom import checkpoint, mirror, published
 from facecom.errors import FacecomError
 from facecom.faces import face_confidence
 from facecom.models import build_model
@@ -33,6 +33,7 @@ class CropNetwork(nn.Module):
     def __init__(self, model: nn.Module, task: str, preprocessing: dict, temperature: float = 1.0):
         super().__init__()
         self.model, self.task, self.temperature = model.eval(), task, temperature
+        self.mirror = preprocessing.get("mirror", False)
         mean, std = (torch.tensor(preprocessing[name]).view(3, 1, 1) for name in ("mean", "std"))
         self.register_buffer("gain", 1 / (255 * std))
         self.register_buffer("offset", -mean / std)
@@ -47,8 +48,8 @@ class CropNetwork(nn.Module):
             landmarks, log_error, face = self.model(x)
             return landmarks, face_confidence(log_error, face)
         if self.task == "gender":
-            return (torch.sigmoid(self.model(x).float() / self.temperature),)
-        embeddings, quality = self.model.embed_with_quality(x)
+            return (torch.sigmoid(mirror.logits(self.model, x, self.mirror) / self.temperature),)
+        embeddings, quality = mirror.embed(self.model, x, self.mirror)
         return (embeddings,) if self.model.quality is None else (embeddings, quality)
 
 

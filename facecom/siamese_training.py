@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from facecom import metrics, protocols
+from facecom import metrics, mirror, protocols
 from facecom.comparisons import cross_photo_scores
 from facecom.jobs import Job
 from facecom.losses import contrastive_loss, distance
@@ -51,9 +51,8 @@ class SiameseJob(Job):
         return loss, distance(a, b).detach() <= self.threshold, same.bool()
 
     def evaluate(self):
-        embeddings = {
-            name: self.answers(self.model.embed, crops) for name, (_, crops) in self.sets.items() if name != "train"
-        }
+        embed = lambda x: mirror.embed(self.model, x, self.mirror)[0]  # noqa: E731
+        embeddings = {name: self.answers(embed, crops) for name, (_, crops) in self.sets.items() if name != "train"}
         if not self.published:
             strangers = embeddings.get("strangers")
             self.operating_points = protocols.fit_operating_points(self.sets["held"][0], embeddings["held"], strangers)

@@ -24,7 +24,7 @@ from pretraining.people import People
 from pretraining.provenance import write_provenance
 from pretraining.validation import embed_with_quality, resized
 
-PREPROCESSING = {"mean": [0.5] * 3, "std": [0.5] * 3, "align": "finder", "colour": "RGB"}
+PREPROCESSING = {"mean": [0.5] * 3, "std": [0.5] * 3, "align": "finder", "colour": "RGB", "mirror": True}
 
 
 def open_candidate(path: Path) -> tuple[torch.nn.Module, dict, dict]:
@@ -100,8 +100,8 @@ def main(args):
     strangers = resized(np.stack([people.crops[i] for i in outsiders]), size)
     best = None
     for path, (model, config, about) in candidates.items():
-        embeddings, quality = embed_with_quality(model, crops, "cpu", args.amp)
-        outside = embed_with_quality(model, strangers, "cpu", args.amp)[0]
+        embeddings, quality = embed_with_quality(model, crops, "cpu", args.amp, mirrored=True)
+        outside = embed_with_quality(model, strangers, "cpu", args.amp, mirrored=True)[0]
         points = protocols.fit_operating_points(held, embeddings, outside)
         print(path.name, [(point["far"], round(point["threshold"], 4), round(point["tar"], 4)) for point in points])
         if best is None or points[0]["tar"] > best["points"][0]["tar"]:

@@ -4,19 +4,22 @@ import cv2
 import numpy as np
 import torch
 
+from facecom import mirror
 from facecom.distortions import distort
 
 CONDITIONS = ("clean", "blurred", "foggy", "lowlight", "noisy", "rainy", "resized", "sunny")
 
 
-def embed_with_quality(model, crops, device: str, amp: bool, batch_size: int = 256) -> tuple[np.ndarray, np.ndarray]:
-    """crops: RGB uint8 [N, H, W, 3] -> embeddings float32 [N, 128], quality float32 [N]."""
+def embed_with_quality(
+    model, crops, device: str, amp: bool, batch_size: int = 256, mirrored: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """crops: RGB uint8 [N, H, W, 3] -> embeddings float32 [N, 128], quality float32 [N]. mirrored: `mirror.embed`."""
     parts = []
     model.eval()
     with torch.inference_mode(), torch.autocast(device, dtype=torch.bfloat16, enabled=amp):
         for start in range(0, len(crops), batch_size):
             x = torch.from_numpy(crops[start : start + batch_size]).to(device).permute(0, 3, 1, 2).float()
-            parts.append([part.cpu().numpy() for part in model.embed_with_quality(x.sub_(127.5).div_(127.5))])
+            parts.append([part.cpu().numpy() for part in mirror.embed(model, x.sub_(127.5).div_(127.5), mirrored)])
     return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
 
 

@@ -95,6 +95,19 @@ def test_weights_without_a_quality_head_have_no_quality_output(tmp_path):
     assert embedding.shape == (2, 128) and np.isnan(quality).all()
 
 
+def test_the_mirror_image_is_looked_at_inside_the_graph(tmp_path):
+    config = {"backbone": "test_convnext", "img_size": 32, "pool": "map", "quality": True}
+    preprocessing = {"size": 32, "mean": (0.5,) * 3, "std": (0.5,) * 3, "align": "off", "colour": "rgb", "mirror": True}
+    model = build_model({"task": "siamese", **config})
+    checkpoint.save(tmp_path / "w.pt", task="siamese", model=model, config=config, preprocessing=preprocessing)
+    export.export(tmp_path / "w.pt", "siamese", tmp_path / "w.onnx")
+    loaded = runner.load(tmp_path / "w.onnx", "siamese")
+    crops = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), np.uint8)
+    (found, quality), (mirrored, _) = loaded.forward(crops), loaded.forward(np.ascontiguousarray(crops[:, :, ::-1]))
+    assert found.shape == (5, 128) and quality.shape == (5,)
+    np.testing.assert_allclose(found, mirrored, atol=1e-5)
+
+
 def test_the_face_finder(tmp_path):
     torch.manual_seed(0)
     config = {"backbone": "test_convnext", "img_size": 64, "channels": 16}

@@ -6,8 +6,10 @@ import pytest
 import torch
 
 from facecom import faces
+from facecom.detector import mirror
 from facecom.errors import FacecomError
 from facecom.faces import CROP_SIZE, LOOSE_TEMPLATE, TEMPLATE, Aligner, align, find, fixed_crop, letterbox, similarity
+from facecom.models import build_model
 
 #: Landmarks of a made-up face in a 300 x 200 photo.
 FACE = TEMPLATE * 0.8 + [120, 40]
@@ -105,6 +107,17 @@ def test_find_returns_pixels_of_each_photo():
     # Laplace scale .05: P(r < .1) = 1 - 3 exp(-2); the logit 0 halves it. A heap of points is no face.
     np.testing.assert_allclose(confidence, [(1 - 3 * np.exp(-2)) / 2] * 2 + [0], rtol=1e-5)
     assert np.isfinite(landmarks).all()
+
+
+def test_the_second_look_sees_the_same_face_in_the_mirror():
+    torch.manual_seed(0)
+    model = build_model({"task": "landmarks", "backbone": "test_convnext", "img_size": 64, "channels": 16}).eval()
+    pictures = list(np.random.default_rng(1).integers(0, 256, (3, 64, 64, 3), np.uint8))
+    look = lambda both: faces._look_both_ways(model, both, "cpu", None)  # noqa: E731
+    (found, sure), (turned, equally_sure) = look(pictures), look([picture[:, ::-1] for picture in pictures])
+    np.testing.assert_allclose(turned, [mirror(points, 64) for points in found], atol=1e-3)
+    np.testing.assert_allclose(sure, equally_sure, atol=1e-5)
+    assert np.abs(found - faces._look(model, pictures, "cpu", None)[0]).max() > 0.01
 
 
 def test_find_of_nothing():

@@ -5,11 +5,12 @@ import pandas as pd
 import pytest
 import torch
 
+from facecom import mirror
 from facecom.gender_training import GenderJob, gender_figures
 from facecom.initial import initial_model
 from facecom.siamese_training import SiameseJob
 
-PREPROCESSING = {"size": 32, "mean": (0.5,) * 3, "std": (0.5,) * 3, "align": "fixed", "colour": "rgb"}
+PREPROCESSING = {"size": 32, "mean": (0.5,) * 3, "std": (0.5,) * 3, "align": "fixed", "colour": "rgb", "mirror": True}
 
 
 @pytest.fixture(autouse=True)
@@ -75,7 +76,7 @@ def test_siamese_loss_and_answers_of_a_batch():
 def test_the_operating_point_comes_from_held_back_people_only():
     one = job(SiameseJob)
     row = one.evaluate()
-    held = one.answers(one.model.embed, one.sets["held"][1])
+    held = one.answers(lambda x: mirror.embed(one.model, x, True)[0], one.sets["held"][1])
     gap = np.linalg.norm(held[:2, None] - held[None, 2:], axis=-1)  # two people of two photos: 4 impostors each way
     point = one.operating_points[0]
     assert point["impostor"] == 8 and point["genuine"] == 4

@@ -86,7 +86,8 @@ def test_task_b_writes_what_test_needs(sample_b, tmp_path, capsys):
     assert "training photos: 2 people, 6 photos, 48 files" in said and "val photos: 4 people" in said
     loaded = checkpoint.load(tmp_path / "best.pt", "siamese")
     assert loaded.preprocessing == {
-        "size": 32, "mean": [0.5] * 3, "std": [0.5] * 3, "align": "fixed", "colour": "rgb"
+        "size": 32, "mean": [0.5] * 3, "std": [0.5] * 3, "align": "fixed", "colour": "rgb",
+        "mirror": True,
     }  # fmt: skip
     assert [point["far"] for point in loaded.operating_points] == [1e-3, 1e-4]
     # 2 held-back people of 3 photos: 48 probes against 2 clean photos of the own person, and 3 of the other.
