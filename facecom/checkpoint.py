@@ -42,8 +42,8 @@ class Loaded:
 
     model: in eval mode, float32, on the CPU; preprocessing: size (pixels), mean and std (three numbers each, of pixels
     scaled to 0..1), align, colour, mirror (whether answers are means over photo and mirror image; older files do
-    not say, and theirs are not); operating_points: the default one first, may be empty; temperature: logits are divided by it
-    (1.0 where none was fitted); info: everything else in the file.
+    not say, and theirs are not); operating_points: the default one first, may be empty; temperature: logits are
+    divided by it (1.0 where none was fitted); info: everything else in the file.
     """
 
     model: nn.Module

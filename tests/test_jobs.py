@@ -80,7 +80,7 @@ def test_the_operating_point_comes_from_held_back_people_only():
     gap = np.linalg.norm(held[:2, None] - held[None, 2:], axis=-1)  # two people of two photos: 4 impostors each way
     point = one.operating_points[0]
     assert point["impostor"] == 8 and point["genuine"] == 4
-    assert gap.min() - 1e-3 < point["threshold"] < gap.min()  # none is let in
+    assert gap.min() - 1e-3 < point["threshold"] < gap.min() + 1e-6  # none is let in
     assert {name.split("_")[0] for name in row} == {"held", "val"}
     assert one.select in row and one.select == "held_tar@far=1e-3"
 
