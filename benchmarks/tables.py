@@ -187,12 +187,16 @@ def finder(path: Path) -> str:
         (row["finder"], "", row["protocol"], row["condition"], row["metric"]): row
         for row in (results.read_rows(path) if path.is_file() else ())
     }
-    head = ["condition", "mean error", "failed", "failures among the 5 % of least confidence", "YuNet sees a face"]
+    head = ["condition", "error, one look", "failed", "error, steady", "failed",
+            "failures among the 5 % of least confidence", "YuNet sees a face"]  # fmt: skip
+    errors = ("error", "failed", "steady_error", "steady_failed")
     lines = []
     for condition in (*CONDITIONS, "all"):
-        figures = (("shipped", "error"), ("shipped", "failed"), ("shipped", "caught"), ("yunet", "seen"))
+        figures = (*(("shipped", name) for name in errors), ("shipped", "caught"), ("yunet", "seen"))
         cells = [cell(rows, (name, ""), "landmarks", condition, metric, True) for name, metric in figures]
         lines.append([condition, *cells])
+    cells = [cell(rows, ("yunet mirrored", ""), "landmarks", "clean", name, True) for name in errors]
+    lines.append(["clean, YuNet on the mirror image", *cells, "", ""])
     return markdown(head, lines)
 
 

@@ -93,13 +93,17 @@ def test_the_projects_own_tables_are_up_to_date(tables):
 
 
 def test_the_finder_beside_the_detector(tables, root):
-    assert table(tables, root, "finder")[2] == "| clean | - | - | - | - |"  # not measured
+    assert table(tables, root, "finder")[2] == "| clean | - | - | - | - | - | - |"  # not measured
     columns = ("finder", *results.COLUMNS)
     rows = [
         ("shipped", "landmarks", "sunny", "error", 0.07, 0.06, 0.08, 394),
+        ("shipped", "landmarks", "sunny", "steady_failed", 0.5, 0.4, 0.6, 394),
+        ("yunet mirrored", "landmarks", "clean", "error", 0.068, 0.065, 0.071, 394),
         ("shipped", "no face", "sunny", "caught", 0.9, 0.8, 1.0, 394),
         ("yunet", "landmarks", "sunny", "seen", 0.17, 0.125, 0.2, 394),
     ]
     results.write_rows(root / "results" / "landmarks.csv", [dict(zip(columns, row, strict=True)) for row in rows])
-    line = next(line for line in table(tables, root, "finder") if line.startswith("| sunny"))
-    assert line == "| sunny | .070 (.060 to .080) | - | - | .170 (.125 to .200) |"
+    lines = table(tables, root, "finder")
+    line = next(line for line in lines if line.startswith("| sunny"))
+    assert line == "| sunny | .070 (.060 to .080) | - | - | .500 (.400 to .600) | - | .170 (.125 to .200) |"
+    assert "| clean, YuNet on the mirror image | .068 (.065 to .071) | - | - | - |  |  |" in lines
