@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from sklearn.isotonic import IsotonicRegression
 
 from facecom import checkpoint, protocols
 from facecom.comparisons import cross_photo_scores
@@ -45,16 +46,16 @@ def open_candidate(path: Path) -> tuple[torch.nn.Module, dict, dict]:
 
 
 def limit_of(figure: np.ndarray, good: np.ndarray, share: float) -> float:
-    """The largest value of the figure below which no more than `share` of the photos are good; 0 where there is none.
+    """The figure below which no more than `share` of photos as bad as that are good; 0 where there is none.
 
-    figure: float [N], low is bad; good: float [N], 0 to 1 (the share of a photo's comparisons that went well).
+    How good photos of a figure are: isotonic regression (rising; Barlow et al., 1972), so that each photo is refused
+    for what photos like it are worth, not for the company of worse ones. figure: float [N], low is bad; good: float
+    [N], 0 to 1 (the share of a photo's comparisons that went well).
     """
-    order = np.argsort(figure, kind="stable")
-    means = np.cumsum(good[order]) / np.arange(1, len(order) + 1)
-    bad = np.flatnonzero(means <= share)
-    if not len(bad):
+    fitted = IsotonicRegression().fit(figure, good).predict(figure)
+    if fitted.min() > share:
         return 0.0
-    return float(figure[order[min(bad[-1] + 1, len(order) - 1)]])
+    return float(figure[fitted > share].min(initial=figure.max()))
 
 
 def accepted_share(table, embeddings: np.ndarray, threshold: float) -> np.ndarray:
@@ -69,7 +70,7 @@ def accepted_share(table, embeddings: np.ndarray, threshold: float) -> np.ndarra
 
 def limits_of(table, landmarks: np.ndarray, confidence: np.ndarray, quality, accepted) -> dict[str, float]:
     """Below these a photo is "cannot tell": most such faces were misplaced (landmarks a fifth of the eye distance from
-    where the finder sees them on the clean copy), or nine in ten of their genuine comparisons failed."""
+    where the finder sees them on the clean copy), or nine in ten genuine comparisons of photos like it failed."""
     keys = (table["identity"] + "/" + table["photo"]).to_numpy()
     clean = table["condition"].to_numpy() == "clean"
     place = {key: row for row, key in enumerate(keys) if clean[row]}

@@ -153,9 +153,10 @@ def test_learning_rate_warms_up_and_ends_at_nothing(crops, tmp_path):
     assert encoder.learning_rate(1, args) == pytest.approx(0)
 
 
-def test_limit_is_where_a_share_of_the_worse_photos_is_good():
+def test_limit_is_where_photos_as_bad_as_that_are_good_often_enough():
     figure = np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
-    assert ship.limit_of(figure, np.array([0, 0, 1, 1, 1, 1.0]), 0.5) == 0.5  # of the four below it two are good
-    assert ship.limit_of(figure, np.array([0, 0, 1, 1, 1, 1.0]), 0.1) == 0.3
+    assert ship.limit_of(figure, np.array([0, 0, 1, 1, 1, 1.0]), 0.5) == 0.3  # no worse for those below it
+    assert ship.limit_of(figure, np.array([0, 1, 0, 1, 1, 1.0]), 0.5) == 0.4  # the second and third are half good
+    assert ship.limit_of(figure, np.array([0, 1, 0, 1, 1, 1.0]), 0.3) == 0.2
     assert ship.limit_of(figure, np.ones(6), 0.5) == 0
     assert ship.limit_of(figure, np.zeros(6), 0.5) == 0.6
