@@ -10,7 +10,8 @@ classifier to learn, as in MarginDistillation and ProxylessKD), or start there a
 the contrast of student against teacher within the batch. Held-back people (`pretraining/people.py`) only validate.
 
 The learning rate follows progress = the larger of photos / --photos and minutes / --minutes, so that a leg always
-ends with a complete schedule. `run_dir`: args.json, log.csv, last.pt (resume), ema.pt (fp16, the weights to ship).
+ends with a complete schedule. `run_dir`: args.json, log.csv, last.pt (resume), ema.pt (fp16, the weights to
+ship, with the photos and minutes of all legs).
 """
 
 import argparse
@@ -79,10 +80,12 @@ def image_size(progress: float, args) -> int:
     return args.small_size if progress < args.small_until else args.size
 
 
-def load_weights(model, path: str):
-    """Weights from a checkpoint or an ema.pt; what does not fit is an error."""
+def load_weights(model, path: str) -> tuple[int, float]:
+    """Weights from a checkpoint or an ema.pt; what does not fit is an error. Returns photos and minutes they took."""
     file = torch.load(path, map_location="cpu", weights_only=True)
     model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in file["model"].items()})
+    seen = file.get("data") or {"photos_seen": file.get("photos", 0), "minutes": file.get("minutes", 0.0)}
+    return seen.get("photos_seen", 0), seen.get("minutes") or 0.0
 
 
 class Run:
@@ -97,8 +100,7 @@ class Run:
         self.model = build_model(self.config).to(args.device, memory_format=torch.channels_last)
         if args.device == "cpu":
             speed_up(self.model)
-        if args.init:
-            load_weights(self.model, args.init)
+        self.before = load_weights(self.model, args.init) if args.init else (0, 0.0)
         self.people = People(args.crops)
         self.identity_loss = margin_softmax(self.people, args, args.device)
         self.optimizer = optimizer_for(self.model, self.identity_loss, args)
@@ -120,8 +122,9 @@ class Run:
         write(state, self.folder / name)
         half = {k: v.half() if v.is_floating_point() else v for k, v in self.ema.module.state_dict().items()}
         recipe = {name: value for name, value in vars(self.args).items() if name not in NOT_RECIPE}
-        content = {"model": half, "config": self.config, "photos": self.photos, "args": recipe}
-        write(content | {"minutes": self.seconds / 60}, self.folder / "ema.pt")
+        photos, minutes = self.before[0] + self.photos, self.before[1] + self.seconds / 60
+        content = {"model": half, "config": self.config, "photos": photos, "minutes": minutes, "args": recipe}
+        write(content, self.folder / "ema.pt")
 
     def resume(self):
         state = torch.load(self.folder / "last.pt", map_location=self.args.device, weights_only=True)

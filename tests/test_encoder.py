@@ -146,6 +146,12 @@ def test_a_resumed_run_ends_with_the_same_weights(crops, tmp_path, monkeypatch):
     assert all(torch.equal(whole["model"][name], cut["model"][name]) for name in whole["model"])
 
 
+def test_the_next_leg_counts_the_photos_of_the_one_before(crops, tmp_path):
+    encoder.main(arguments(crops, tmp_path / "one"))
+    encoder.main(arguments(crops, tmp_path / "two", "--init", str(tmp_path / "one" / "ema.pt")))
+    assert ship.open_candidate(tmp_path / "two" / "ema.pt")[2]["data"]["photos_seen"] == 32
+
+
 def test_learning_rate_warms_up_and_ends_at_nothing(crops, tmp_path):
     args = arguments(crops, tmp_path, "--lr", "1")
     assert encoder.learning_rate(0.01, args) == pytest.approx(0.5)
