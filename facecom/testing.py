@@ -67,6 +67,10 @@ def set_up(args: argparse.Namespace, task: str, here: Path, normalize: bool = Fa
     """
     from facecom import cli, ensemble, runner
 
+    if args.train_dir and not args.report:
+        raise FacecomError("--train_dir: what it finds goes into the report: give --report DIR too")
+    if getattr(args, "labels", None) and not args.train_dir:
+        raise FacecomError("--labels: belongs to the audit of --train_dir DIR: give that too")
     device = cli.pick_device(args.device)
     if args.recipe == "published":
         args.align, args.batch_size, args.workers, args.amp = "off", 32, 2, False

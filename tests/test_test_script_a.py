@@ -66,6 +66,12 @@ def test_the_report_says_what_training_and_test_share_and_which_labels_differ(he
     assert run("A", "--weights", gender_file, *flags) == 2
 
 
+@pytest.mark.parametrize("flag, other", [("--train_dir", "--report"), ("--labels", "--train_dir")])
+def test_a_flag_that_would_do_nothing_is_refused(flag, other, here, flat, gender_file, capsys):
+    assert run("A", "--weights", gender_file, "--img_dir", flat, flag, "x") == 2
+    assert f"{flag}: " in (said := capsys.readouterr().err) and f"{other} DIR" in said
+
+
 def test_copies_of_other_photos_are_refused(here, sample_a, sample_b, gender_file, capsys):
     arguments = ("--img_dir", sample_a / "val", "--conditions_from", sample_b / "train")
     assert run("A", "--weights", gender_file, *arguments) == 2
