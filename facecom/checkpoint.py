@@ -3,7 +3,7 @@
 A checkpoint is `torch.save` of a dict of plain values and tensors, always read back with `weights_only=True`:
 
     format 1, task, model (state), config (`models.build_model`),
-    preprocessing {size, mean, std, align, colour, mirror},
+    preprocessing {size, mean, std, align, frame, colour, mirror},
     operating_points [{threshold, far, genuine, impostor, identities}, ...], temperature, limits {face_confidence,
     quality} or None, args, epoch, metrics, data, versions, training {optimizer, scheduler, scaler, rng, ...} or None
 
@@ -41,9 +41,9 @@ class Loaded:
     """A network ready for use and all that its checkpoint says about it.
 
     model: in eval mode, float32, on the CPU; preprocessing: size (pixels), mean and std (three numbers each, of pixels
-    scaled to 0..1), align, colour, mirror (whether answers are means over photo and mirror image; older files do
-    not say, and theirs are not); operating_points: the default one first, may be empty; temperature: logits are
-    divided by it (1.0 where none was fitted); info: everything else in the file.
+    scaled to 0..1), align, frame (`faces.FRAMES`; not said: the face), colour, mirror (whether answers are means over
+    photo and mirror image; not said: they are not); operating_points: the default one first, may be empty; temperature:
+    logits are divided by it (1.0 where none was fitted); info: everything else in the file.
     """
 
     model: nn.Module

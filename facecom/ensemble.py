@@ -47,9 +47,11 @@ class Ensemble:
     ):
         self.task, self.members = members[0].task, list(members)
         # Members that see the same crop share the search for the face.
-        self.crops = [(align or member.preprocessing["align"], member.preprocessing["size"]) for member in members]
+        said = [member.preprocessing for member in members]
+        self.crops = [(align or p["align"], p["size"], p.get("frame", "face")) for p in said]
         self.aligners = {
-            (mode, size): Aligner(mode, size, detector_model, device, amp) for mode, size in dict.fromkeys(self.crops)
+            (mode, size, frame): Aligner(mode, size, detector_model, device, amp, frame)
+            for mode, size, frame in dict.fromkeys(self.crops)
         }
 
     def __call__(self, photos: Sequence[np.ndarray]) -> Answers:
@@ -105,7 +107,10 @@ class Ensemble:
     def describe(self) -> str:
         """The weights and how the face is found, in one line."""
         names = [str(member.path) for member in self.members]
-        ways = [f"{size} px, align {mode}" for mode, size in dict.fromkeys(self.crops)]
+        ways = [
+            f"{size} px, align {mode}" + (f", frame {frame}" if frame != "face" else "")
+            for mode, size, frame in dict.fromkeys(self.crops)
+        ]
         return f"{', '.join(names)} ({'; '.join(ways)})"
 
 

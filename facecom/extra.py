@@ -1,14 +1,16 @@
 """`--extra_data`: more photos to train on, from folders and from tables (parquet) of encoded photos."""
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 from torch.utils.data import ConcatDataset, Subset
 
 from facecom.errors import FacecomError
-from facecom.faces import Aligner
+from facecom.faces import CROP_SIZE, TEMPLATE, Aligner
 from facecom.holdback import group_of
 from facecom.photos import GENDERS, hold_back, task_a_table, task_b_table
 from facecom.samples import Crops, load_crops
@@ -41,7 +43,9 @@ def open_extra(
         table, images, landmarks = _read_table(path, task)
         # Neither kind needs the finder. With --align off the network is to see whole photos.
         known = landmarks if aligner.mode != "off" else np.full_like(landmarks, np.nan)
-        crops = Crops(images, known, Aligner("off", aligner.size))
+        if aligner.mode != "off" and aligner.frame != "face":
+            known = np.stack([_in_aligned(*pair) for pair in zip(images, known, strict=True)])
+        crops = Crops(images, known, Aligner("off", aligner.size, frame=aligner.frame))
     if task == "A" and not set(table["gender"]) <= set(GENDERS):
         raise FacecomError(f"{path}: holds no male/ and female/ folders: --extra_data needs to know the gender")
     return table, crops
@@ -78,6 +82,17 @@ def _read_table(path: Path, task: str) -> tuple[pd.DataFrame, list[bytes], np.nd
     else:
         landmarks = np.full((len(raw), 5, 2), np.nan, np.float32)
     return table, raw["image"].tolist(), landmarks
+
+
+def _in_aligned(photo: bytes, landmarks: np.ndarray) -> np.ndarray:
+    """The landmarks of an encoded photo, [5, 2] pixels; where they are unknown (NaN), those of an aligned crop."""
+    if np.isfinite(landmarks).all():
+        return landmarks
+    try:
+        with Image.open(io.BytesIO(photo)) as crop:
+            return TEMPLATE * np.float32(crop.width / CROP_SIZE)
+    except OSError:  # damaged: an error as soon as it is used
+        return landmarks
 
 
 def joined(parts: Sequence[tuple[pd.DataFrame, Sequence]]) -> tuple[pd.DataFrame, Sequence]:

@@ -34,8 +34,19 @@ DEFAULT_ALIGN = "finder" if (Path(__file__).parent / "weights" / "landmarks.pt")
 #: The finder's second look: the same face smaller, so that the whole head shows when the face itself is glare.
 LOOSE_TEMPLATE = (TEMPLATE - CROP_SIZE / 2) * 0.75 + CROP_SIZE / 2
 
+#: `--frame`: how large the face is in the crop, as a share of face recognition's size. With the whole head, hair and
+#: collar still say the gender where the face itself is glare.
+FRAMES = {"face": 1.0, "head": 0.6}
+
 #: `--align fixed`: the box of FACECOM's photos that the face fills (centre x, centre y, side; shares of the side).
 FIXED_BOX = (112 / 224, 107 / 224, 118 / 224)
+
+
+def template_of(frame: str) -> np.ndarray:
+    """Where the landmarks go in a crop of this frame: float32 [5, 2], pixels of a 112 px crop. Raises FacecomError."""
+    if frame not in FRAMES:
+        raise FacecomError(f"unknown frame {frame!r}: one of {', '.join(FRAMES)}")
+    return (TEMPLATE - CROP_SIZE / 2) * np.float32(FRAMES[frame]) + CROP_SIZE / 2
 
 
 def similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -214,7 +225,8 @@ class Aligner:
 
     mode: `finder` (our own network), `yunet` (OpenCV's detector, for faces that are small in a large scene; where it
     sees none, the fixed box and confidence 0), `fixed` (FACECOM's central box), `off` (the whole photo); size: side of
-    the crops in pixels; detector_model: YuNet's ONNX file; device, amp: see `find`.
+    the crops in pixels; frame: what they show, one of `FRAMES` (with `off`: everything); detector_model: YuNet's ONNX
+    file; device, amp: see `find`.
     Raises FacecomError for an unknown mode, a detector that cannot be read, and a finder that is not there.
     """
 
@@ -225,12 +237,14 @@ class Aligner:
         detector_model: str | Path | None = None,
         device: "str | torch.device" = "cpu",
         amp: "torch.dtype | None" = None,
+        frame: str = "face",
     ):
         if mode not in ALIGNMENTS:
             raise FacecomError(f"unknown alignment {mode!r}: one of {', '.join(ALIGNMENTS)}")
         self.mode, self.size, self.device, self.amp = mode, size, device, amp
         self.detector = open_detector(detector_model) if mode == "yunet" else None
         self.finder = _shipped_finder(str(device)) if mode == "finder" else None
+        self.frame, self.template = frame, template_of(frame)
 
     def __call__(self, images: list[np.ndarray]) -> Aligned:
         """images: RGB uint8 [H, W, 3] of any sizes; none gives empty arrays."""
@@ -253,5 +267,5 @@ class Aligner:
         if self.mode == "off":
             return whole(image, self.size)
         if np.isnan(landmarks).any():
-            return fixed_crop(image, self.size)
-        return align(image, landmarks, self.size)
+            landmarks = fixed_landmarks(image)
+        return align(image, landmarks, self.size, self.template)

@@ -59,7 +59,7 @@ def stream(
         if isinstance(photo, np.ndarray):
             check_array(photo)
     longest = LONGEST_SIDE
-    if any(mode == "yunet" for mode, _ in ensemble.crops):
+    if any(mode == "yunet" for mode, *_ in ensemble.crops):
         longest, batch_size = LONGEST_SIDE_YUNET, min(batch_size, BATCH_SIZE_YUNET)
     loader = DataLoader(
         _Decoded(photos, longest),

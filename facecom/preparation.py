@@ -15,7 +15,7 @@ from facecom.audit import audit
 from facecom.cli import pick_amp
 from facecom.errors import FacecomError
 from facecom.extra import joined, open_extra, parted
-from facecom.faces import CROP_SIZE, Aligner
+from facecom.faces import CROP_SIZE, FRAMES, Aligner
 from facecom.initial import Start
 from facecom.photos import hold_back, labelled_copies, split_folders, task_a_table, task_b_table
 from facecom.recipes import condition_sources
@@ -45,11 +45,14 @@ def preprocessing_of(task: str, args: argparse.Namespace, start: Start) -> dict:
         mean, std = published.IMAGENET_MEAN, published.IMAGENET_STD
     else:
         mean, std = MEAN, STD
+    # A new network's frame is that of its task (`recipes`); one that can do its task already keeps what it knows.
+    kept = start.preprocessing.get("frame") if start.whole else None
     return {
         "size": start.config["img_size"],
         "mean": mean,
         "std": std,
         "align": args.align,
+        "frame": args.frame or kept or "face",
         "colour": "rgb",
         "mirror": args.recipe != "published",
     }
@@ -58,7 +61,7 @@ def preprocessing_of(task: str, args: argparse.Namespace, start: Start) -> dict:
 def training_transforms(task: str, args: argparse.Namespace, preprocessing: dict) -> dict[str, A.Compose]:
     """Transforms by name: `clean` and `distorted` for training photos of that kind, `eval` for all others."""
     size, mean, std = (preprocessing[name] for name in ("size", "mean", "std"))
-    options = {"recipe": args.recipe, "task": task, "scale": scale_of(args, size)}
+    options = {"recipe": args.recipe, "task": task, "scale": scale_of(preprocessing)}
     simulate = "simulate" in condition_sources(args.conditions)
     return {
         "clean": train_transform(size, mean, std, simulate=simulate, **options),
@@ -93,7 +96,7 @@ def open_data(
     if "real" not in sources:
         tables["train"] = tables["train"][tables["train"]["condition"] == "clean"].reset_index(drop=True)
     size, amp = preprocessing["size"], pick_amp(args.amp, device)
-    aligner = Aligner(args.align, size, args.detector_model, device=device, amp=amp)
+    aligner = Aligner(args.align, size, args.detector_model, device, amp, preprocessing["frame"])
     sets = {
         name: load_crops(table, aligner, workers=args.workers, quiet=args.quiet, name=TITLES[name])
         for name, table in tables.items()
@@ -102,7 +105,7 @@ def open_data(
         extra = open_extra(path, task, aligner, workers=args.workers, quiet=args.quiet)
         add_extra(sets, task, *extra)
     if "held" in sets and "simulate" in sources and (sets["held"][0]["condition"] == "clean").all():
-        sets["held"] = with_copies(*sets["held"], scale_of(args, size))
+        sets["held"] = with_copies(*sets["held"], scale_of(preprocessing))
     if task == "A" and args.conditions_from is not None and "real" in sources:
         add_real_copies(sets, tables, args, aligner)
     for name, (table, _) in sets.items():
@@ -140,9 +143,10 @@ def add_real_copies(sets: dict, tables: dict[str, pd.DataFrame], args: argparse.
         sets[name] = joined([sets[name], (copies, crops)])
 
 
-def scale_of(args: argparse.Namespace, size: int) -> float | None:
+def scale_of(preprocessing: dict) -> float | None:
     """Pixels of the network's input a FACECOM pixel (`conditions.distort`): an aligned 112 px crop has about one."""
-    return None if args.align == "off" else size / CROP_SIZE
+    share = FRAMES[preprocessing["frame"]]
+    return None if preprocessing["align"] == "off" else preprocessing["size"] / CROP_SIZE * share
 
 
 def open_tables(task: str, data_dir: Path, allow_overlap: bool) -> dict[str, pd.DataFrame]:

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from facecom.errors import FacecomError
-from facecom.faces import DEFAULT_ALIGN
+from facecom.faces import DEFAULT_ALIGN, FRAMES
 
 #: Where the training photos' conditions come from: simulated on clean ones, or the data set's own distorted copies.
 CONDITION_SOURCES = ("simulate", "real")
@@ -47,6 +47,12 @@ PUBLISHED_NETWORK = {
     "gender": {"backbone": "convnext_tiny", "pool": "avg", "img_size": 224, "align": "off"},
 }
 
+#: What networks for gender look at: the whole head. Beside hair and collar it has as many pixels for the face.
+HEAD = {"frame": "head", "img_size": 128}
+
+#: `--init` other than a checkpoint: the head of the network is new.
+NEW = ("face", "imagenet", "none")
+
 
 def training_arguments(task: str, data_dir: Path, best_name: str) -> argparse.ArgumentParser:
     """Parent parser with the flags that both `train.py` share. task: `siamese` or `gender`."""
@@ -70,7 +76,10 @@ def training_arguments(task: str, data_dir: Path, best_name: str) -> argparse.Ar
     group.add_argument(
         "--pool", choices=("avg", "map"), help="avg as published; map keeps where things are in the crop"
     )
-    group.add_argument("--img_size", type=int, help="side of the crops in pixels (default: that of --init, or 112)")
+    group.add_argument(
+        "--img_size", type=int, help="side of the crops in pixels (default: that of --init, or 112; gender 128)"
+    )
+    group.add_argument("--frame", choices=FRAMES, help="what the crops show (default: the face; for gender the head)")
     group = parser.add_argument_group("training")
     group.add_argument("--recipe", choices=("facecom", "published"), default="facecom", help="a set of defaults")
     group.add_argument("--epochs", type=int, help="at most (default: %(default)s)")
@@ -99,6 +108,9 @@ def resolve(args: argparse.Namespace, task: str) -> argparse.Namespace:
         args.init = "face" if (SHIPPED / "siamese.pt").exists() else "none"
     if args.recipe == "published" and args.init in ("imagenet", "none"):
         for name, value in PUBLISHED_NETWORK[task].items():
+            setattr(args, name, getattr(args, name) or value)
+    elif task == "gender" and args.recipe != "published" and args.init in NEW and args.frame in (None, "head"):
+        for name, value in HEAD.items():
             setattr(args, name, getattr(args, name) or value)
     args.align = args.align or DEFAULT_ALIGN
     for name, least in (("epochs", 1), ("batch_size", 1), ("patience", 1), ("workers", 0)):

@@ -29,7 +29,7 @@ class Crops(Sequence):
     """Aligned crops, RGB uint8 [size, size, 3], from memory or cut from the photo each time.
 
     photos: a path, or an encoded photo's bytes, for each; landmarks: float32 [N, 5, 2], pixels, NaN where `fallback`
-    (an aligner that needs no landmarks) cuts; array: uint8 [N, size, size, 3] or None.
+    (an aligner that needs no landmarks, for the same size and frame) cuts; array: uint8 [N, size, size, 3] or None.
     """
 
     def __init__(self, photos: Sequence, landmarks: np.ndarray, fallback: Aligner, array: np.ndarray | None = None):
@@ -43,7 +43,7 @@ class Crops(Sequence):
             return self.array[index]
         photo = open_photo(self.photos[index])
         if np.isfinite(self.landmarks[index]).all():
-            return align(photo, self.landmarks[index], self.fallback.size)
+            return align(photo, self.landmarks[index], self.fallback.size, self.fallback.template)
         return self.fallback([photo]).crops[0]
 
 
@@ -85,7 +85,7 @@ def load_crops(
         print(f"{len(failures)} of {len(photos)} files left out: {'; '.join(failures[:3])}{more}")
     if not found:
         raise FacecomError(f"none of the {name} could be read: {failures[0] if failures else 'there are none'}")
-    fallback = Aligner("off" if aligner.mode == "off" else "fixed", aligner.size)
+    fallback = Aligner("off" if aligner.mode == "off" else "fixed", aligner.size, frame=aligner.frame)
     array = np.concatenate(crops) if keep_all else None
     kept = Crops([photos[i] for i in found], np.concatenate(landmarks), fallback, array)
     return table.iloc[found].reset_index(drop=True), kept

@@ -16,7 +16,7 @@ CHANCES = {
     "noisy": 1.6,
     "rainy": 1.6,
     "resized": 1.0,
-    "sunny": 1.6,
+    "sunny": 2.2,
     "occluded": 0.4,
 }
 NAMES = tuple(CHANCES)
@@ -30,7 +30,7 @@ class Augmentation:
     distorted: float = 0.7
     twice: float = 0.1
     severity: tuple[float, ...] = (0.15, 0.2, 0.3, 0.2, 0.15)
-    glare_severity: tuple[float, ...] = (0.35, 0.35, 0.3, 0.0, 0.0)  # beyond FACECOM's own nothing is left to learn
+    glare_severity: tuple[float, ...] = (0.2, 0.25, 0.55, 0.0, 0.0)  # beyond FACECOM's own (3) nothing is left to learn
     border: float = 0.3  # share of crops whose outside is replaced
 
 

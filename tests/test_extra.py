@@ -7,7 +7,7 @@ from PIL import Image
 
 from facecom.errors import FacecomError
 from facecom.extra import LANDMARK_COLUMNS, joined, open_extra, parted
-from facecom.faces import TEMPLATE, Aligner, align
+from facecom.faces import TEMPLATE, Aligner, align, template_of
 from facecom.holdback import is_held_back
 
 pytest.importorskip("pyarrow", reason="tables need pyarrow: pip install pyarrow")
@@ -40,6 +40,20 @@ def test_a_table_of_aligned_crops(images, tmp_path):
     assert (crops[0] == images[0]).all() and (crops[1] == images[2]).all()  # aligned already
     table, crops = open_extra(path, "B", Aligner("fixed", 56))
     assert len(table) == 3 and crops[1].shape == (56, 56, 3)
+
+
+def test_tables_in_the_frame_of_the_head(images, tmp_path):
+    path = tmp_path / "faces.parquet"
+    small = images[0][:56, :56]
+    damaged = b"no photo"
+    pd.DataFrame({"image": [encoded(images[1]), encoded(small), damaged], "gender": "male"}).to_parquet(path)
+    _, crops = open_extra(path, "A", Aligner("fixed", 112, frame="head"))
+    # An aligned crop is the middle of it, whatever its size; round it its border goes on.
+    assert (crops[0] == align(images[1], TEMPLATE, 112, template_of("head"))).all()
+    assert (crops[1] == align(small, TEMPLATE / 2, 112, template_of("head"))).all()
+    assert (crops[0][:20, :20] == images[1][0, 0]).all()
+    with pytest.raises(FacecomError, match="a photo in a table is damaged"):
+        crops[2]
 
 
 def test_a_table_with_landmarks_is_aligned_by_them(images, tmp_path):

@@ -144,9 +144,24 @@ def test_aligner_with_the_finder(monkeypatch):
     assert np.abs(difference).mean() < 3
 
 
+@pytest.mark.parametrize("mode", ["finder", "fixed"])
+def test_the_frame_head_shows_more_round_the_same_face(mode, monkeypatch):
+    monkeypatch.setattr(faces, "_shipped_finder", lambda device: DotFinder())
+    photo = cv2.GaussianBlur(np.random.default_rng(2).integers(0, 256, (224, 224, 3), np.uint8), (0, 0), 3)
+    face, head = (Aligner(mode, size=size, frame=frame)([photo]) for size, frame in ((96, "face"), (160, "head")))
+    # 160 px for the head are as fine as 96 px for the face, which is its middle.
+    assert faces.FRAMES == {"face": 1.0, "head": 0.6} and head.crops.shape == (1, 160, 160, 3)
+    middle = head.crops[0, 32:128, 32:128].astype(int)
+    assert np.abs(middle - face.crops[0]).mean() < 1 < np.abs(head.crops[0, :96, :96] - middle).mean()
+    whole = Aligner("off", size=96, frame="head")([photo])
+    np.testing.assert_array_equal(whole.crops[0], faces.whole(photo, 96))
+
+
 def test_aligner_refuses_what_it_cannot_do(tmp_path):
     with pytest.raises(FacecomError, match="unknown alignment 'haar'"):
         Aligner("haar")
+    with pytest.raises(FacecomError, match="unknown frame 'body'"):
+        Aligner("fixed", frame="body")
     with pytest.raises(FacecomError, match="--detector_model"):
         Aligner("yunet")
     with pytest.raises(FacecomError, match="no such detector file"):

@@ -25,9 +25,9 @@ def photos(tmp_path):
     return pd.DataFrame(rows)
 
 
-@pytest.mark.parametrize("mode", ["fixed", "off"])
-def test_crops_are_the_same_from_memory_and_from_the_files(photos, mode, monkeypatch):
-    aligner = Aligner(mode, 32)
+@pytest.mark.parametrize("mode, frame", [("fixed", "face"), ("fixed", "head"), ("off", "face")])
+def test_crops_are_the_same_from_memory_and_from_the_files(photos, mode, frame, monkeypatch):
+    aligner = Aligner(mode, 32, frame=frame)
     table, kept = load_crops(photos, aligner, quiet=True)
     monkeypatch.setattr(samples, "IN_MEMORY", 0)
     _, cut = load_crops(photos, aligner, quiet=True)

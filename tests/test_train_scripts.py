@@ -86,7 +86,7 @@ def test_task_b_writes_what_test_needs(sample_b, tmp_path, capsys):
     assert "training photos: 2 people, 6 photos, 48 files" in said and "val photos: 4 people" in said
     loaded = checkpoint.load(tmp_path / "best.pt", "siamese")
     assert loaded.preprocessing == {
-        "size": 32, "mean": [0.5] * 3, "std": [0.5] * 3, "align": "fixed", "colour": "rgb",
+        "size": 32, "mean": [0.5] * 3, "std": [0.5] * 3, "align": "fixed", "frame": "face", "colour": "rgb",
         "mirror": True,
     }  # fmt: skip
     assert [point["far"] for point in loaded.operating_points] == [1e-3, 1e-4]
@@ -111,6 +111,21 @@ def test_task_a_is_calibrated_on_held_back_people(sample_a, tmp_path, capsys):
     assert loaded.temperature > 0 and loaded.temperature != 1
     (point,) = loaded.operating_points
     assert point["threshold"] == 0.5 and point["photos"] == 12 and point["identities"] == 2
+
+
+@pytest.mark.parametrize(
+    "flags, frame, size",
+    [((), "head", 128), (("--frame", "face", "--img_size", "64"), "face", 64), (("--img_size", "48"), "head", 48)],
+)
+def test_gender_looks_at_the_head_unless_told_otherwise(flags, frame, size, sample_a, tmp_path):
+    common = ["--data_dir", sample_a, "--align", "fixed", "--conditions", "none", "--epochs", 1]
+    common += ["--quiet", "--no-amp", "--workers", 0]
+    new = ["--run_dir", tmp_path / "a", "--output", tmp_path / "a.pt", "--init", "none", "--backbone", "test_convnext"]
+    train("A", *common, *new, *flags)
+    train("A", *common, "--run_dir", tmp_path / "b", "--output", tmp_path / "b.pt", "--init", tmp_path / "a.pt")
+    for name in ("a.pt", "b.pt"):  # the second goes on with what the first knows
+        told = checkpoint.load(tmp_path / name, "gender").preprocessing
+        assert (told["frame"], told["size"]) == (frame, size)
 
 
 def test_real_copies_of_task_b_train_and_judge_the_gender_network(sample_a, sample_b, tmp_path, capsys):
