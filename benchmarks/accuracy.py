@@ -112,7 +112,10 @@ def shrunk(photo: np.ndarray, side: int) -> np.ndarray:
 
 
 def genders(args: argparse.Namespace, val: Path) -> Iterator[tuple[str, str, list[dict]]]:
-    """(name, alignment, rows) of the gender networks that the flags name, on Task B's photos."""
+    """(name, alignment, rows) of the gender networks that the flags name, on Task B's photos.
+
+    `ece before`: the calibration error without the fitted temperature.
+    """
     from facecom import ensemble, gender
 
     device = cli.pick_device(args.device)
@@ -132,6 +135,11 @@ def genders(args: argparse.Namespace, val: Path) -> Iterator[tuple[str, str, lis
             p_female, unsure = embedding_of(made, args)(table["path"].tolist())
             threshold = gender.threshold_of(made)
             rows = protocols.gender(table, p_female, threshold, unsure=unsure, resamples=args.resamples, seed=args.seed)
+            if network := made.members[0].network:  # an ONNX file does not say its temperature
+                raw = p_female ** network.temperature
+                raw = raw / (raw + (1 - p_female) ** network.temperature)
+                before = protocols.gender(table, raw, unsure=unsure, resamples=args.resamples, seed=args.seed)
+                rows += [row | {"metric": "ece before"} for row in before if row["metric"] == "ece"]
             name = args.name or ("facecom" if path == "shipped" else Path(path).stem)
             yield name, made.crops[0][0], rows
 

@@ -78,10 +78,10 @@ def verification(rows: Rows) -> str:
 
 def gender(rows: Rows) -> str:
     """Our weights on Task A, per condition, with intervals."""
-    names = ("balanced_accuracy", "accuracy", "always_male", "macro_f1", "auc", "ece", "accuracy male",
+    names = ("balanced_accuracy", "accuracy", "always_male", "macro_f1", "auc", "ece", "ece before", "accuracy male",
              "accuracy female", "accuracy second_opinion")  # fmt: skip
     head = ["condition", "balanced accuracy", "accuracy", "always `male`", "macro F1", "AUC", "calibration error",
-            "men right", "women right", "accuracy, second labels", "photos"]  # fmt: skip
+            "before temperature", "men right", "women right", "accuracy, second labels", "photos"]  # fmt: skip
     return per_condition(rows, head, [("gender", name) for name in names], ("gender", "accuracy"))
 
 

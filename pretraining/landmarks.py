@@ -4,7 +4,7 @@
 
 Targets are YuNet's landmarks on the CLEAN photo, the mean over sizes and mirror images; the network sees a distorted,
 randomly framed copy. Writes `run_dir/{last.pt,log.csv}` and the averaged weights to `--output`, again at every
-evaluation. `--resume` goes on from `last.pt`.
+evaluation. `--resume` goes on from `last.pt`; `--init` starts a new schedule from weights.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from pretraining.provenance import write_provenance
 PREPROCESSING = {"size": 112, "mean": [0.5] * 3, "std": [0.5] * 3, "align": "off", "colour": "RGB"}
 
 #: Settings that say where things lie and run, not how the network was made.
-OF_THE_MACHINE = ("data_dir", "heads", "detector_model", "run_dir", "output", "resume", "threads", "workers")
+OF_THE_MACHINE = ("data_dir", "heads", "detector_model", "run_dir", "output", "init", "resume", "threads", "workers")
 
 
 def landmark_loss(
@@ -127,9 +127,12 @@ def main(args):
         "backbone_arguments": json.loads(args.backbone_arguments),
     }
     model = LandmarkNet(**config).to(memory_format=torch.channels_last)
+    if args.init:
+        model.load_state_dict(checkpoint.load(args.init, "landmarks").model.state_dict())
     averaged = AveragedModel(model, avg_fn=running_mean(args.average), use_buffers=True)
     optimizer, schedule = optimizer_of(model, args, args.epochs * args.epoch_steps)
     parts = {"model": model, "averaged": averaged, "optimizer": optimizer, "schedule": schedule}
+    history = history_of(args.init) if args.init else None
     epoch, seconds = 0, 0.0
     if args.resume:
         saved = torch.load(run_dir / "last.pt", weights_only=True)
@@ -158,9 +161,16 @@ def main(args):
             args.output, task="landmarks", model=averaged.module, config=config, preprocessing=PREPROCESSING,
             args=recipe, epoch=epoch, metrics=row, data=counts, half=True,
         )  # fmt: skip
-        write_provenance(
-            Path(args.output), ("facecom", "heads", "landmarks", "drawings"), "python -m pretraining.landmarks"
-        )
+        sources = ("facecom", "heads", "landmarks", "drawings")
+        write_provenance(Path(args.output), sources, "python -m pretraining.landmarks", {"history": history})
+
+
+def history_of(path: str) -> str:
+    """What the weights that a training starts from have behind them, from the JSON beside them or the file itself."""
+    told, epochs = None, checkpoint.load(path, "landmarks").info["epoch"]
+    if Path(path).with_suffix(".json").is_file():
+        told = json.loads(Path(path).with_suffix(".json").read_text()).get("history")
+    return f"starts from weights of {epochs} epochs" + (f" ({told})" if told else "")
 
 
 def write_log(path: Path, row: dict) -> None:
@@ -199,6 +209,7 @@ def get_args_parser():
     run.add_argument("--workers", type=int, default=1)
     run.add_argument("--run_dir", default="runs/landmarks")
     run.add_argument("--output", default=str(checkpoint.SHIPPED / "landmarks.pt"))
+    run.add_argument("--init", help="landmark weights to start from (same network)")
     run.add_argument("--resume", action="store_true", help="go on from run_dir/last.pt")
     return parser
 

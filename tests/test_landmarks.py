@@ -177,6 +177,14 @@ def test_training_learns_and_resumes(tmp_path, monkeypatch):
     for name, value in whole.model.state_dict().items():
         torch.testing.assert_close(parts.model.state_dict()[name], value, msg=name, rtol=0, atol=0)
     assert whole.info["epoch"] == 3 and whole.info["data"] == {"heads": 24, "held": 4}
+    first = tmp_path / "whole" / "landmarks.pt"
+    further = run("further", "--epochs", "1", "--init", str(first), "--lr", "0")
+    for name, value in whole.model.state_dict().items():
+        if "running" not in name and "num_batches" not in name:
+            torch.testing.assert_close(further.model.state_dict()[name], value, msg=name, rtol=0, atol=1e-6)
+    told = json.loads((tmp_path / "further" / "landmarks.json").read_text())
+    assert told["history"] == "starts from weights of 3 epochs"
+    assert landmarks.history_of(tmp_path / "further" / "landmarks.pt").endswith("(starts from weights of 3 epochs)")
     told = json.loads((tmp_path / "whole" / "landmarks.json").read_text())
     assert told["sha256"] == hashlib.sha256((tmp_path / "whole" / "landmarks.pt").read_bytes()).hexdigest()
     assert str(tmp_path) not in json.dumps(told) and told["args"]["lr"] == 2e-3
