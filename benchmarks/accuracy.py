@@ -136,7 +136,7 @@ def genders(args: argparse.Namespace, val: Path) -> Iterator[tuple[str, str, lis
             threshold = gender.threshold_of(made)
             rows = protocols.gender(table, p_female, threshold, unsure=unsure, resamples=args.resamples, seed=args.seed)
             if network := made.members[0].network:  # an ONNX file does not say its temperature
-                raw = p_female ** network.temperature
+                raw = p_female**network.temperature
                 raw = raw / (raw + (1 - p_female) ** network.temperature)
                 before = protocols.gender(table, raw, unsure=unsure, resamples=args.resamples, seed=args.seed)
                 rows += [row | {"metric": "ece before"} for row in before if row["metric"] == "ece"]

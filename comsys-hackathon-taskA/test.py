@@ -14,6 +14,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
 from facecom import cli, testing  # noqa: E402
+from facecom.errors import FacecomError  # noqa: E402
 
 
 def main(args: argparse.Namespace) -> int:
@@ -28,6 +29,9 @@ def test(args: argparse.Namespace) -> int:
     from facecom import gender, photos, submission
 
     table = photos.task_a_table(args.img_dir)  # a wrong folder is said before the network is loaded
+    if not table.gender.all() and (args.report or args.conditions_from):
+        flag = "--report" if args.report else "--conditions_from"
+        raise FacecomError(f"{flag}: scores need to know the gender: give --img_dir a folder of male/ and female/")
     copies = photos.labelled_copies(table, args.conditions_from) if args.conditions_from else None
     network, options = testing.set_up(args, "gender", HERE, args.normalize)
     threshold = gender.threshold_of(network)
@@ -60,7 +64,7 @@ def score(args, table, values, copies, network, threshold, options) -> None:
     print(f"\n{scoring.confusion(table.gender, verdict)}\n")
     if args.report:
         weights = f"Weights: {network.describe()}."
-        audit = testing.audited(args, table, "A")
+        audit = testing.audited(args, table, "gender")
         path = report.write_gender_report(
             args.report, rows, table, p_female, verdict, threshold, weights=weights, drawn=args.sample, audit=audit
         )

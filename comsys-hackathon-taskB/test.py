@@ -15,6 +15,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
 from facecom import cli, testing  # noqa: E402
+from facecom.errors import FacecomError  # noqa: E402
 
 # The four ways return what was written, and a function that gives the pairs of photos behind it, to explain.
 
@@ -49,7 +50,7 @@ def report_identities(args, siamese, table, answers, rows, points):
         sureness={"quality": answers.quality, "face confidence": answers.confidence},
         weights=f"Weights: {siamese.describe()}.",
         drawn=args.sample,
-        audit=testing.audited(args, table, "B"),
+        audit=testing.audited(args, table, "siamese"),
     )
     print(f"wrote {path}")
 
@@ -58,6 +59,8 @@ def on_pairs(args, siamese, threshold, options):
     from facecom import explain, report, scoring, submission
 
     pairs, folder = submission.read_pairs(args.pairs), args.img_dir or args.pairs.parent
+    if args.report and "same" not in pairs:
+        raise FacecomError(f"{args.pairs}: --report needs a column same, 1 for the same person and 0 for others")
     written = submission.write_pairs(pairs, folder, siamese, threshold, args.output, **options)
     if "same" in pairs:
         same = pairs.same.to_numpy()
@@ -100,6 +103,14 @@ def way_of(args: argparse.Namespace):
     return on_identities if layout(args.img_dir) == "identities" else on_flat
 
 
+def refuse_what_does_nothing(args: argparse.Namespace, way) -> None:
+    """Raises FacecomError for flags whose answer needs to know who is who, where nothing says it."""
+    known = [on_identities, on_pairs]  # pairs may say it: a column `same`
+    for flag, ways in (("train_dir", known[:1]), ("baseline", known[:1]), ("report", known)):
+        if getattr(args, flag) and way not in ways:
+            raise FacecomError(f"--{flag}: scores need to know who is who: give --img_dir a folder a person, alone")
+
+
 def main(args: argparse.Namespace) -> int:
     if args.sample:
         with testing.sample("B") as folder:
@@ -111,6 +122,7 @@ def test(args: argparse.Namespace) -> int:
     from facecom.verifier import decide_at
 
     way = way_of(args)  # a wrong folder is said before the network is loaded
+    refuse_what_does_nothing(args, way)
     siamese, options = testing.set_up(args, "siamese", HERE)
     threshold, far = decide_at(siamese, args.far)
     passing = f"1 in {1 / far:,.0f} pairs of strangers passes" if far else "set by hand, not measured"

@@ -71,6 +71,7 @@ def set_up(args: argparse.Namespace, task: str, here: Path, normalize: bool = Fa
         raise FacecomError("--train_dir: what it finds goes into the report: give --report DIR too")
     if getattr(args, "labels", None) and not args.train_dir:
         raise FacecomError("--labels: belongs to the audit of --train_dir DIR: give that too")
+    audit_tables(args, task)  # a wrong path is said before the network has run
     device = cli.pick_device(args.device)
     if args.recipe == "published":
         args.align, args.batch_size, args.workers, args.amp = "off", 32, 2, False
@@ -97,15 +98,25 @@ def default_weights(task: str, here: Path, sample: bool) -> Path | None:
     return next((place / TRAINED[task] for place in places if (place / TRAINED[task]).is_file()), None)
 
 
-def audited(args: argparse.Namespace, table: "pd.DataFrame", task: str) -> "pd.DataFrame | None":
-    """What `--train_dir` and the tested photos share and should not, faces compared by the shipped weights, not by
-    those under test; None without `--train_dir`. task: `A` or `B`."""
+def audit_tables(args: argparse.Namespace, task: str) -> "tuple[pd.DataFrame, pd.DataFrame | None] | None":
+    """(training photos, two versions of the labels) that `--train_dir` and `--labels` name. Raises FacecomError."""
     if args.train_dir is None:
         return None
-    from facecom import cli, ensemble, photos, split_audit
+    from facecom import photos, split_audit
 
-    train = (photos.task_a_table if task == "A" else photos.task_b_table)(args.train_dir)
-    labels = split_audit.read_labels(args.labels) if getattr(args, "labels", None) else None
+    train = (photos.task_a_table if task == "gender" else photos.task_b_table)(args.train_dir)
+    return train, split_audit.read_labels(args.labels) if getattr(args, "labels", None) else None
+
+
+def audited(args: argparse.Namespace, table: "pd.DataFrame", task: str) -> "pd.DataFrame | None":
+    """What `--train_dir` and the tested photos share and should not, faces compared by the shipped weights, not by
+    those under test; None without `--train_dir`."""
+    found = audit_tables(args, task)
+    if found is None:
+        return None
+    from facecom import cli, ensemble, split_audit
+
+    train, labels = found
     device = cli.pick_device(args.device)
     judge = ensemble.load([], "siamese", device=device, amp=cli.pick_amp(args.amp, device))
     progress = None if args.quiet else "photos of the audit"

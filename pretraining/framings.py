@@ -32,10 +32,10 @@ CONDITION_SHARES = {"clean": 0.12, "sunny": 0.25, "noisy": 0.14, "rainy": 0.14, 
 SEVERITY_SHARES = (0.12, 0.20, 0.36, 0.20, 0.12)
 
 #: Where the examples come from: simulated distortions of FACECOM and heads, FACECOM's own copies, drawings, no face.
-SOURCE_SHARES = {"facecom": 0.26, "copies": 0.34, "heads": 0.30, "drawn": 0.02, "none": 0.08}
+SOURCE_SHARES = {"facecom": 0.21, "copies": 0.45, "heads": 0.25, "drawn": 0.02, "none": 0.07}
 
-#: Of FACECOM's own copies, the sunny ones: their glare leaves hardly more of a face than where it must be.
-SUNNY_COPIES = 0.4
+#: Of FACECOM's own copies, the sunny ones: of their faces hardly more than the outline is left, which is learned last.
+SUNNY_COPIES = 0.6
 
 
 class Photo(NamedTuple):

@@ -66,6 +66,21 @@ def test_the_report_says_what_training_and_test_share_and_which_labels_differ(he
     assert run("A", "--weights", gender_file, *flags) == 2
 
 
+def test_the_audits_paths_are_looked_at_before_the_network_runs(here, sample_a, gender_file, capsys):
+    flags = ("--img_dir", sample_a / "val", "--report", "r", "--train_dir")
+    assert run("A", "--weights", gender_file, *flags, "nowhere") == 2
+    assert "nowhere: no such folder" in capsys.readouterr().err
+    assert run("A", "--weights", gender_file, *flags, sample_a / "train", "--labels", "no.csv") == 2
+    assert "no.csv: no CSV file" in capsys.readouterr().err
+    assert not Path("submission.csv").exists()
+
+
+@pytest.mark.parametrize("flag", ["--report", "--conditions_from"])
+def test_scores_of_photos_without_a_gender_are_refused(flag, here, flat, gender_file, capsys):
+    assert run("A", "--weights", gender_file, "--img_dir", flat, flag, "x") == 2
+    assert f"error: {flag}: scores need to know the gender" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("flag, other", [("--train_dir", "--report"), ("--labels", "--train_dir")])
 def test_a_flag_that_would_do_nothing_is_refused(flag, other, here, flat, gender_file, capsys):
     assert run("A", "--weights", gender_file, "--img_dir", flat, flag, "x") == 2

@@ -62,6 +62,19 @@ def test_the_baseline_is_scored_beside(here, sample_b, siamese_file):
     assert network.query(auc).value.item() != baseline.query(auc).value.item()
 
 
+def test_flags_that_would_do_nothing_are_refused(here, flat, sample_b, siamese_file, capsys):
+    flat_photos, known = ("--img_dir", flat), ("--img_dir", flat, "--gallery", sample_b / "val")
+    for flags in (flat_photos, known):
+        for more in (("--report", "r"), ("--baseline",), ("--train_dir", sample_b / "train")):
+            assert run("B", "--weights", siamese_file, *flags, *more) == 2
+            assert f"error: {more[0]}: scores need to know who is who" in capsys.readouterr().err
+    a, b = sorted(path.name for path in flat.iterdir())[:2]
+    Path("pairs.csv").write_text(f"image1,image2\n{a},{b}\n")
+    assert run("B", "--weights", siamese_file, "--img_dir", flat, "--pairs", "pairs.csv", "--report", "r") == 2
+    assert "pairs.csv: --report needs a column same" in capsys.readouterr().err
+    assert not Path("submission.csv").exists() and not Path("r").exists()
+
+
 def test_pairs_are_compared_and_scored(here, flat, siamese_file, capsys):
     shutil.copytree(flat, "photos")
     names = sorted(path.name for path in flat.iterdir())
