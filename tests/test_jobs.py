@@ -10,7 +10,8 @@ from facecom.gender_training import GenderJob, gender_figures
 from facecom.initial import initial_model
 from facecom.siamese_training import SiameseJob
 
-PREPROCESSING = {"size": 32, "mean": (0.5,) * 3, "std": (0.5,) * 3, "align": "fixed", "colour": "rgb", "mirror": True}
+PREPROCESSING = {"size": 32, "mean": (0.5,) * 3, "std": (0.5,) * 3, "align": "fixed", "frame": "face"}
+PREPROCESSING |= {"colour": "rgb", "mirror": True}
 
 
 @pytest.fixture(autouse=True)
