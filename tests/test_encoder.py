@@ -15,7 +15,7 @@ from facecom.faces import Aligner, align  # noqa: E402
 from facecom.holdback import is_held_back  # noqa: E402
 from facecom.photos import read_photo, task_b_table  # noqa: E402
 from facecom.synthetic import draw_person, write_sample  # noqa: E402
-from pretraining import copies, encoder, ship  # noqa: E402
+from pretraining import copies, encoder, ship, soup  # noqa: E402
 from pretraining.batches import Augmentation, Batches  # noqa: E402
 from pretraining.experiments import compare  # noqa: E402
 from pretraining.people import People  # noqa: E402
@@ -150,6 +150,22 @@ def test_the_next_leg_counts_the_photos_of_the_one_before(crops, tmp_path):
     encoder.main(arguments(crops, tmp_path / "one"))
     encoder.main(arguments(crops, tmp_path / "two", "--init", str(tmp_path / "one" / "ema.pt")))
     assert ship.open_candidate(tmp_path / "two" / "ema.pt")[2]["data"]["photos_seen"] == 32
+
+
+def test_the_mean_of_two_legs_is_a_candidate(crops, tmp_path):
+    first, second = (tmp_path / name / "ema.pt" for name in ("one", "two"))
+    encoder.main(arguments(crops, first.parent))
+    encoder.main(arguments(crops, second.parent, "--init", str(first)))
+    soup.main(soup.get_args_parser().parse_args([str(first), str(second), "--output", str(tmp_path / "soup.pt")]))
+    model, config, about = ship.open_candidate(tmp_path / "soup.pt")
+    ends = [ship.open_candidate(path)[0].state_dict() for path in (first, second)]
+    for name, value in model.state_dict().items():
+        if value.is_floating_point():
+            torch.testing.assert_close(value, (ends[0][name] + ends[1][name]) / 2, rtol=1e-3, atol=1e-4)
+    assert about["data"]["photos_seen"] == 32 and about["args"]["mean_of_legs"] == 2
+    other = torch.load(first, weights_only=True)
+    with pytest.raises(ValueError, match="different networks"):
+        soup.soup([other, other | {"config": config | {"img_size": 32}}])
 
 
 def test_learning_rate_warms_up_and_ends_at_nothing(crops, tmp_path):
