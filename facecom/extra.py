@@ -42,10 +42,11 @@ def open_extra(
     else:
         table, images, landmarks = _read_table(path, task)
         # Neither kind needs the finder. With --align off the network is to see whole photos.
-        known = landmarks if aligner.mode != "off" else np.full_like(landmarks, np.nan)
-        if aligner.mode != "off" and aligner.frame != "face":
-            known = np.stack([_in_aligned(*pair) for pair in zip(images, known, strict=True)])
-        crops = Crops(images, known, Aligner("off", aligner.size, frame=aligner.frame))
+        if aligner.mode == "off":
+            landmarks = np.full_like(landmarks, np.nan)
+        elif aligner.frame != "face":  # an aligned crop, whole, is the face's frame only
+            landmarks = np.stack([_in_aligned(*pair) for pair in zip(images, landmarks, strict=True)])
+        crops = Crops(images, landmarks, Aligner("off", aligner.size, frame=aligner.frame))
     if task == "A" and not set(table["gender"]) <= set(GENDERS):
         raise FacecomError(f"{path}: holds no male/ and female/ folders: --extra_data needs to know the gender")
     return table, crops

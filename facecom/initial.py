@@ -36,18 +36,19 @@ def initial_model(
     pool: str | None = None,
     img_size: int | None = None,
     layer_scale: bool | None = None,
+    new_size: int | None = None,
 ) -> Start:
     """The network to train. Raises FacecomError.
 
     init: `face` (the shipped encoder), `imagenet` (downloaded by timm), `none`, or the path of a checkpoint of either
-    task; backbone, pool, img_size: None takes the checkpoint's, or else ConvNeXt-Atto, the map where the backbone
-    has one, and 112 pixels; layer_scale: of a new network (`models.timm_backbone`), None leaves it out of one that
-    starts from nothing.
+    task; backbone, pool, img_size: None takes the checkpoint's, or else ConvNeXt-Atto, the map where the backbone has
+    one, and 112 pixels; new_size: img_size of a network that is new to the task, where that is None; layer_scale: of a
+    new network (`models.timm_backbone`), None leaves it out of one that starts from nothing.
     """
     if init in ("imagenet", "none"):
         # Residual scales of 1e-6 are made for long trainings; ImageNet's weights have them.
         scales = init == "imagenet" if layer_scale is None else layer_scale
-        return _new_model(task, init, backbone or DEFAULT_BACKBONE, pool, img_size or CROP_SIZE, scales)
+        return _new_model(task, init, backbone or DEFAULT_BACKBONE, pool, img_size or new_size or CROP_SIZE, scales)
     loaded = checkpoint.load(None, "siamese") if init == "face" else checkpoint.load(init)
     source = loaded.config["task"]
     if source not in BODY:
@@ -59,7 +60,7 @@ def initial_model(
                 f"--{name} {asked}: {loaded.path} has {config.get(name, 'avg')}: leave --{name} out, or start with "
                 "--init imagenet or none"
             )
-    config["img_size"] = img_size or loaded.preprocessing["size"]
+    config["img_size"] = img_size or (new_size if source != task else None) or loaded.preprocessing["size"]
     if source != task:
         config.pop("quality", None)
     model = _build(task, config)

@@ -18,7 +18,7 @@ from facecom.extra import joined, open_extra, parted
 from facecom.faces import CROP_SIZE, FRAMES, Aligner
 from facecom.initial import Start
 from facecom.photos import hold_back, labelled_copies, split_folders, task_a_table, task_b_table
-from facecom.recipes import condition_sources
+from facecom.recipes import condition_sources, first_look
 from facecom.samples import load_crops, with_copies
 from facecom.transforms import eval_transform, train_transform
 
@@ -45,14 +45,13 @@ def preprocessing_of(task: str, args: argparse.Namespace, start: Start) -> dict:
         mean, std = published.IMAGENET_MEAN, published.IMAGENET_STD
     else:
         mean, std = MEAN, STD
-    # A new network's frame is that of its task (`recipes`); one that can do its task already keeps what it knows.
-    kept = start.preprocessing.get("frame") if start.whole else None
+    kept = start.preprocessing.get("frame", "face") if start.whole else None
     return {
         "size": start.config["img_size"],
         "mean": mean,
         "std": std,
         "align": args.align,
-        "frame": args.frame or kept or "face",
+        "frame": args.frame or kept or first_look(args, task)[0],
         "colour": "rgb",
         "mirror": args.recipe != "published",
     }

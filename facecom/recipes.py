@@ -47,11 +47,8 @@ PUBLISHED_NETWORK = {
     "gender": {"backbone": "convnext_tiny", "pool": "avg", "img_size": 224, "align": "off"},
 }
 
-#: What networks for gender look at: the whole head. Beside hair and collar it has as many pixels for the face.
-HEAD = {"frame": "head", "img_size": 128}
-
-#: `--init` other than a checkpoint: the head of the network is new.
-NEW = ("face", "imagenet", "none")
+#: Side of crops of the whole head, in pixels: beside hair and collar, the face keeps most of its own.
+HEAD_SIZE = 128
 
 
 def training_arguments(task: str, data_dir: Path, best_name: str) -> argparse.ArgumentParser:
@@ -109,9 +106,6 @@ def resolve(args: argparse.Namespace, task: str) -> argparse.Namespace:
     if args.recipe == "published" and args.init in ("imagenet", "none"):
         for name, value in PUBLISHED_NETWORK[task].items():
             setattr(args, name, getattr(args, name) or value)
-    elif task == "gender" and args.recipe != "published" and args.init in NEW and args.frame in (None, "head"):
-        for name, value in HEAD.items():
-            setattr(args, name, getattr(args, name) or value)
     args.align = args.align or DEFAULT_ALIGN
     for name, least in (("epochs", 1), ("batch_size", 1), ("patience", 1), ("workers", 0)):
         if getattr(args, name) < least:
@@ -122,6 +116,12 @@ def resolve(args: argparse.Namespace, task: str) -> argparse.Namespace:
         raise FacecomError(f"--output {args.output}: that is a folder: name the weight file to write")
     condition_sources(args.conditions)
     return args
+
+
+def first_look(args: argparse.Namespace, task: str) -> tuple[str, int | None]:
+    """(frame, side of the crops or None) of a network that is new to its task; one that is not keeps its own."""
+    frame = args.frame or ("head" if task == "gender" and args.recipe != "published" else "face")
+    return frame, args.img_size or (HEAD_SIZE if frame == "head" else None)
 
 
 def condition_sources(text: str) -> set[str]:

@@ -18,6 +18,7 @@ from facecom.errors import FacecomError
 from facecom.initial import initial_model
 from facecom.jobs import Job, autocast
 from facecom.preparation import open_data, preprocessing_of
+from facecom.recipes import first_look
 from facecom.runs import draw_curves, epoch_line, open_run, write_log
 from facecom.samples import derived_seed
 
@@ -49,7 +50,8 @@ def run(job_type: type[Job], args: argparse.Namespace) -> dict[str, float]:
     resume = open_run(args.run_dir, args.resume)
     seed_everything(args.seed)
     asked = {name: getattr(args, name) for name in ("backbone", "pool", "img_size")}
-    start = initial_model(job_type.task, args.init, **asked, layer_scale=args.recipe == "published" or None)
+    asked |= {"new_size": first_look(args, job_type.task)[1], "layer_scale": args.recipe == "published" or None}
+    start = initial_model(job_type.task, args.init, **asked)
     print(start.said)
     preprocessing = preprocessing_of(job_type.task, args, start)
     sets, data = open_data(job_type.data_set, args, preprocessing, device)

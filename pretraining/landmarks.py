@@ -132,13 +132,13 @@ def main(args):
     averaged = AveragedModel(model, avg_fn=running_mean(args.average), use_buffers=True)
     optimizer, schedule = optimizer_of(model, args, args.epochs * args.epoch_steps)
     parts = {"model": model, "averaged": averaged, "optimizer": optimizer, "schedule": schedule}
-    history = history_of(args.init) if args.init else None
-    epoch, seconds = 0, 0.0
+    # Not read again on --resume: by then --output may have taken the place of --init.
+    epoch, seconds, history = 0, 0.0, history_of(args.init) if args.init else None
     if args.resume:
         saved = torch.load(run_dir / "last.pt", weights_only=True)
         for name, part in parts.items():
             part.load_state_dict(saved[name])
-        epoch, seconds = saved["epoch"], saved["seconds"]
+        epoch, seconds, history = saved["epoch"], saved["seconds"], saved.get("history")
     sources, scenes, held = load_photos(args)
     counts = {name: len(photos) for name, photos in sources.items()} | {"held": len(held)}
     print(", ".join(f"{count} {name}" for name, count in counts.items()), flush=True)
@@ -153,7 +153,7 @@ def main(args):
         row = {"epoch": epoch, "seconds": round(seconds)} | row | evaluate(averaged.module, held, amp)
         row = {name: round(float(value), 4) for name, value in row.items()}
         state = {name: part.state_dict() for name, part in parts.items()}
-        torch.save(state | {"epoch": epoch, "seconds": seconds}, run_dir / "last.part")
+        torch.save(state | {"epoch": epoch, "seconds": seconds, "history": history}, run_dir / "last.part")
         (run_dir / "last.part").replace(run_dir / "last.pt")
         write_log(run_dir / "log.csv", row)
         recipe = {name: value for name, value in vars(args).items() if name not in OF_THE_MACHINE}

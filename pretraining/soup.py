@@ -10,16 +10,17 @@ from pathlib import Path
 
 import torch
 
-from facecom import checkpoint
+from facecom import checkpoint, cli
+from facecom.errors import FacecomError
 from pretraining.encoder import write
 
 
 def soup(contents: list[dict]) -> dict:
     """The last of the contents of `ema.pt` files, with the mean of all their weights (fp16). The photos and minutes of
-    the last count those of the legs before. Raises ValueError when the networks differ."""
+    the last count those of the legs before. Raises FacecomError when the networks differ."""
     last = contents[-1]
     if any(content["config"] != last["config"] for content in contents):
-        raise ValueError("the files are of different networks: only legs of one can be averaged")
+        raise FacecomError("the weights are of different networks: give legs that start from each other")
     mean = {}
     for name, value in last["model"].items():
         values = [content["model"][name] for content in contents]
@@ -28,11 +29,7 @@ def soup(contents: list[dict]) -> dict:
 
 
 def main(args):
-    try:
-        content = soup([checkpoint.read(Path(path)) for path in args.weights])
-    except ValueError as error:
-        raise SystemExit(f"error: {error}") from None
-    write(content, Path(args.output))
+    write(soup([checkpoint.read(Path(path)) for path in args.weights]), Path(args.output))
 
 
 def get_args_parser():
@@ -43,4 +40,4 @@ def get_args_parser():
 
 
 if __name__ == "__main__":
-    main(get_args_parser().parse_args())
+    cli.run(main, get_args_parser())

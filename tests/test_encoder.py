@@ -11,6 +11,7 @@ import torch
 
 pytest.importorskip("pytorch_metric_learning", reason='needs pip install -e ".[pretraining]"')
 
+from facecom.errors import FacecomError  # noqa: E402
 from facecom.faces import Aligner, align  # noqa: E402
 from facecom.holdback import is_held_back  # noqa: E402
 from facecom.photos import read_photo, task_b_table  # noqa: E402
@@ -164,7 +165,7 @@ def test_the_mean_of_two_legs_is_a_candidate(crops, tmp_path):
             torch.testing.assert_close(value, (ends[0][name] + ends[1][name]) / 2, rtol=1e-3, atol=1e-4)
     assert about["data"]["photos_seen"] == 32 and about["args"]["mean_of_legs"] == 2
     other = torch.load(first, weights_only=True)
-    with pytest.raises(ValueError, match="different networks"):
+    with pytest.raises(FacecomError, match="different networks"):
         soup.soup([other, other | {"config": config | {"img_size": 32}}])
 
 

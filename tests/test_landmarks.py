@@ -182,8 +182,10 @@ def test_training_learns_and_resumes(tmp_path, monkeypatch):
     for name, value in whole.model.state_dict().items():
         if "running" not in name and "num_batches" not in name:
             torch.testing.assert_close(further.model.state_dict()[name], value, msg=name, rtol=0, atol=1e-6)
+    # Resumed where the output has taken the place of the weights it started from.
+    run("further", "--epochs", "2", "--init", str(tmp_path / "further" / "landmarks.pt"), "--lr", "0", "--resume")
     told = json.loads((tmp_path / "further" / "landmarks.json").read_text())
-    assert told["history"] == "starts from weights of 3 epochs"
+    assert told["epoch"] == 2 and told["history"] == "starts from weights of 3 epochs"
     assert landmarks.history_of(tmp_path / "further" / "landmarks.pt").endswith("(starts from weights of 3 epochs)")
     told = json.loads((tmp_path / "whole" / "landmarks.json").read_text())
     assert told["sha256"] == hashlib.sha256((tmp_path / "whole" / "landmarks.pt").read_bytes()).hexdigest()

@@ -162,6 +162,7 @@ def test_the_gender_network_starts_from_a_siamese_one(sample_a, sample_b, tmp_pa
     assert "new: classifier" in capsys.readouterr().out
     gender = checkpoint.load(tmp_path / "a.pt", "gender")
     assert gender.config["backbone"] == "test_convnext" and gender.config["pool"] == encoder.config["pool"]
+    assert gender.preprocessing["frame"] == "head" and gender.preprocessing["size"] == 128  # new to its task
     for name, value in encoder.model.encoder.state_dict().items():
         assert torch.equal(value, gender.model.backbone.state_dict()[name]), name
 
