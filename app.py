@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 CANNOT_TELL = "The face was not found well enough, or the photo is too bad."
 
+#: Over the examples.
+DRAWN = "Drawn people, to try the page. The networks know photos: expect wrong answers here"
+
 #: Drawn people to click, (identity, photo) of `draw_person`: twice one person, two people, and one of each gender.
 PAIRS = (((5, 0), (5, 3)), ((8, 0), (8, 2)), ((5, 0), (8, 1)), ((11, 0), (13, 1)))
 SINGLES = ((5, 1), (8, 1), (11, 2), (14, 0))
@@ -121,7 +124,7 @@ def page(folder: Path) -> "gradio.Blocks":
             result = gr.HTML(same_person(None, None)[1], padding=False)
             sliders = severity_sliders("Make the second photo worse")
             react([first, second, *sliders], same_person, [preview, result])
-            gr.Examples([[examples[a], examples[b]] for a, b in PAIRS], [first, second], label="Drawn people")
+            gr.Examples([[examples[a], examples[b]] for a, b in PAIRS], [first, second], label=DRAWN)
         with gr.Tab("Gender"):
             with gr.Row():
                 photo = photo_input("Photo")
@@ -131,7 +134,7 @@ def page(folder: Path) -> "gradio.Blocks":
             gr.Markdown("Gender as the data sets label it: binary, perceived from a photo.")
             sliders = severity_sliders("Make the photo worse")
             react([photo, *sliders], gender_of, [preview, looked_at, result])
-            gr.Examples([[examples[seeds]] for seeds in SINGLES], [photo], label="Drawn people")
+            gr.Examples([[examples[seeds]] for seeds in SINGLES], [photo], label=DRAWN)
     return blocks
 
 
