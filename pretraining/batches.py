@@ -13,10 +13,10 @@ CHANCES = {
     "blurred": 1.0,
     "foggy": 1.0,
     "lowlight": 1.0,
-    "noisy": 1.6,
+    "noisy": 2.2,
     "rainy": 1.6,
     "resized": 1.0,
-    "sunny": 2.2,
+    "sunny": 1.8,
     "occluded": 0.4,
 }
 NAMES = tuple(CHANCES)

@@ -31,8 +31,12 @@ CONDITION_SHARES = {"clean": 0.12, "sunny": 0.25, "noisy": 0.14, "rainy": 0.14, 
 }
 SEVERITY_SHARES = (0.12, 0.20, 0.36, 0.20, 0.12)
 
-#: Where the examples come from: simulated distortions of FACECOM and heads, FACECOM's own copies, drawings, no face.
-SOURCE_SHARES = {"facecom": 0.21, "copies": 0.45, "heads": 0.25, "drawn": 0.02, "none": 0.07}
+#: Where the examples come from: simulated distortions of FACECOM and heads, FACECOM's own copies, heads framed and
+#: glared at as FACECOM's copies are, drawings, no face.
+SOURCE_SHARES = {"facecom": 0.18, "copies": 0.36, "heads": 0.19, "glare": 0.18, "drawn": 0.02, "none": 0.07}
+
+#: Severities of the simulated glare on those heads: FACECOM's own is 3.
+GLARE_SHARES = (0.05, 0.2, 0.75)
 
 #: Of FACECOM's own copies, the sunny ones: of their faces hardly more than the outline is left, which is learned last.
 SUNNY_COPIES = 0.6
@@ -96,7 +100,7 @@ class Looks:
         self.names, self.shares = list(shares), np.array(list(shares.values())) / sum(shares.values())
 
     def _pool(self, name: str) -> list[Photo]:
-        return self.sources.get("facecom" if name == "copies" else name, [])
+        return self.sources.get({"copies": "facecom", "glare": "heads"}.get(name, name), [])
 
     def __len__(self):
         return self.length
@@ -112,12 +116,14 @@ class Looks:
         else:
             pool = self._pool(name)
             chosen = pool[rng.integers(len(pool))]
-            gentle = name == "copies" or rng.random() < 0.4
+            gentle = name in ("copies", "glare") or rng.random() < 0.4
             if name == "copies" and chosen.copies:
                 number = -1 if rng.random() < SUNNY_COPIES else rng.integers(len(chosen.copies))
                 chosen = chosen._replace(image=chosen.copies[number])
             photo, landmarks = frame(rng, chosen.image, chosen.landmarks, gentle)
-            if name != "copies":
+            if name == "glare":
+                photo = distort(photo, "sunny", 1 + int(rng.choice(3, p=GLARE_SHARES)), rng, 1.0)
+            elif name != "copies":
                 eyes = np.linalg.norm(landmarks[1] - landmarks[0])
                 photo = worsen(rng, photo, eyes / FACECOM_EYES if rng.random() < 0.5 else 1.0)
             aim = _near(rng, landmarks)

@@ -146,6 +146,16 @@ def test_copies_are_used_as_they_are():
     assert (middle == 99).all()
 
 
+def test_other_heads_get_facecom_s_glare():
+    image, points = draw_person(5, 1, 224)
+    looks = Looks({"heads": [Photo(image // 2, points, [])]}, [], 10, seed=0)
+    assert looks.shares[looks.names.index("glare")] > 0.1  # heads are enough for it, copies are not needed
+    looks.names, looks.shares = ["glare"], [1.0]
+    whole = np.stack([looks[number][0][0] for number in range(10)])
+    assert whole[:, 51:61, 51:61].mean() > 240  # the middle of the photo is blown out, its edge is not
+    assert whole[:, :4].mean() < 200
+
+
 def test_training_learns_and_resumes(tmp_path, monkeypatch):
     people = drawn_photos(24)
     held = [Photo(p.image, p.landmarks, [p.image] * 7) for p in people[:4]]
