@@ -68,8 +68,8 @@ def claims(found: Found) -> list[str]:
         parts.append(
             page.paragraph(
                 f"{100 * share['value']:.1f} % of the published protocol's genuine pairs ({share['count']:,}) are one "
-                "photo under two filters. Who knows the photo, not the person, scores high in the first three lines; "
-                "the last two need another photo of the person."
+                "photo under two filters. Who knows the photo, not the person, scores high on those and with the own "
+                "photo in the gallery; the last two lines need another photo of the person."
             )
         )
     rows = [[name, cell(row), f"{row['count']:,}"] for name, row in lines if row]

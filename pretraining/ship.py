@@ -45,6 +45,12 @@ def open_candidate(path: Path) -> tuple[torch.nn.Module, dict, dict]:
     return model.eval(), content["config"], about
 
 
+def worth_of(points: list[dict]) -> float:
+    """How good a candidate is: the mean TAR of its operating points. The strict rate alone stands on few errors, the
+    loose one alone says little about large galleries."""
+    return float(np.mean([point["tar"] for point in points]))
+
+
 def limit_of(figure: np.ndarray, good: np.ndarray, share: float) -> float:
     """The figure below which no more than `share` of photos as bad as that are good; 0 where there is none.
 
@@ -105,7 +111,7 @@ def main(args):
         outside = embed_with_quality(model, strangers, "cpu", args.amp, mirrored=True)[0]
         points = protocols.fit_operating_points(held, embeddings, outside)
         print(path.name, [(point["far"], round(point["threshold"], 4), round(point["tar"], 4)) for point in points])
-        worth = np.mean([point["tar"] for point in points])
+        worth = worth_of(points)
         if best is None or worth > best["worth"]:
             best = {"worth": worth, "path": path, "model": model, "config": config, "about": about}
             best |= {"points": points, "embeddings": embeddings, "quality": quality}

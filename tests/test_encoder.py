@@ -183,3 +183,9 @@ def test_limit_is_where_photos_as_bad_as_that_are_good_often_enough():
     assert ship.limit_of(figure, np.array([0, 1, 0, 1, 1, 1.0]), 0.3) == 0.2
     assert ship.limit_of(figure, np.ones(6), 0.5) == 0
     assert ship.limit_of(figure, np.zeros(6), 0.5) == 0.6
+
+
+def test_candidates_are_judged_at_every_stored_rate():
+    even, lopsided = ([{"far": 1e-3, "tar": a}, {"far": 1e-4, "tar": b}] for a, b in ((0.72, 0.58), (0.73, 0.54)))
+    assert ship.worth_of(even) == pytest.approx(0.65)
+    assert ship.worth_of(even) > ship.worth_of(lopsided)
