@@ -50,7 +50,8 @@ CSS = """
 
 @cache
 def verifier() -> "facecom.FaceVerifier":
-    return facecom.FaceVerifier()
+    # With a photo against its own copy the sliders shall show what is left of the face, not of the picture.
+    return facecom.FaceVerifier(faces_only=True)
 
 
 @cache

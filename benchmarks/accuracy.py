@@ -24,6 +24,7 @@ from facecom.errors import FacecomError  # noqa: E402
 from facecom.faces import ALIGNMENTS  # noqa: E402
 from facecom.foreign import foreign  # noqa: E402
 from facecom.published import IMAGENET_MEAN, IMAGENET_STD  # noqa: E402
+from facecom.templates import Templates, as_templates  # noqa: E402
 
 KEY = ("embedder", "align")
 
@@ -32,9 +33,9 @@ RESOLUTIONS = (160, 112, 80, 56, 40, 28)
 
 SEVERITIES = (1, 2, 3, 4, 5)
 
-#: From paths or RGB uint8 arrays to embeddings float32 [N, D], unit length, NaN where unreadable, and to what the
-#: network cannot tell, bool [N].
-Embed = Callable[[Sequence], tuple[np.ndarray, np.ndarray]]
+#: From paths or RGB uint8 arrays to templates (or embeddings float32 [N, D], unit length, NaN where unreadable; for
+#: gender, probabilities), and to what the network cannot tell, bool [N].
+Embed = Callable[[Sequence], tuple[Templates | np.ndarray, np.ndarray]]
 
 
 def embedders(args: argparse.Namespace) -> Iterator[tuple[str, str, Embed, list[dict]]]:
@@ -46,12 +47,14 @@ def embedders(args: argparse.Namespace) -> Iterator[tuple[str, str, Embed, list[
     for path in args.weights:
         for align in args.align or [None]:
             member = runner.load(None if path == "shipped" else path, "siamese", device, amp)
-            made = ensemble.Ensemble([member], align, args.detector_model, device, amp)
+            made = ensemble.Ensemble([member], align, args.detector_model, device, amp, args.faces_only)
             name = args.name or ("facecom" if path == "shipped" else Path(path).stem)
             yield name, made.crops[0][0], embedding_of(made, args), made.operating_points()
     for path in args.onnx:
         for align in args.align or ["fixed"]:
-            made = ensemble.Ensemble([foreign(path, args.mean, args.std)], align, args.detector_model, device, amp)
+            made = ensemble.Ensemble(
+                [foreign(path, args.mean, args.std)], align, args.detector_model, device, amp, True
+            )
             yield args.name or Path(path).stem, align, embedding_of(made, args), []
     if args.baseline:
         yield "untrained gradients", "off", gradients, []
@@ -62,7 +65,8 @@ def embedding_of(made, args) -> Embed:
 
     def embed(photos):
         answers, _ = predict.collect(photos, made, **options)
-        return answers.outputs, ~made.can_tell(answers.confidence, answers.quality)
+        found = made.templates(answers) if made.task == "siamese" else answers.outputs
+        return found, ~made.can_tell(answers.confidence, answers.quality)
 
     return embed
 
@@ -85,11 +89,12 @@ def labelled(table: pd.DataFrame, split: str, labels: str | None) -> pd.DataFram
 def operating_points(embed: Embed, train: Path, seed: int) -> list[dict]:
     """Fixed on the identities of train that every script holds back."""
     _, held = photos.hold_back(photos.task_b_table(train), seed=seed)
-    return protocols.fit_operating_points(held, embed(held["path"].tolist())[0])
+    return protocols.fit_operating_points(held, as_templates(embed(held["path"].tolist())[0]).faces)
 
 
-def slices(table: pd.DataFrame, embeddings: np.ndarray, embed: Embed, options: dict) -> list[dict]:
-    """Cross-photo and identification by simulated severity (`noisy@1` to `noisy@5`) and resolution (`clean@56px`)."""
+def slices(table: pd.DataFrame, templates: Templates | np.ndarray, embed: Embed, options: dict) -> list[dict]:
+    """Cross-photo and identification by simulated severity (`noisy@1` to `noisy@5`) and resolution (`clean@56px`), by
+    faces alone."""
     clean = table["condition"] == "clean"
     gallery, pictures = table[clean], [photos.read_photo(path) for path in table["path"][clean]]
     changes = {f"{c}@{s}": lambda p, i, c=c, s=s: distort(p, c, s, seed=i) for c in SIMULATED for s in SEVERITIES}
@@ -98,7 +103,7 @@ def slices(table: pd.DataFrame, embeddings: np.ndarray, embed: Embed, options: d
     for condition, change in changes.items():
         probes, _ = embed([change(picture, i) for i, picture in enumerate(pictures)])
         both = pd.concat([gallery, gallery.assign(condition=condition)], ignore_index=True)
-        found = np.concatenate([embeddings[clean], probes])
+        found = np.concatenate([as_templates(part).faces for part in (templates[clean], probes)])
         for protocol in (protocols.cross_photo, protocols.identification):
             rows += protocol(both, found, conditions=[condition], **options)
     return rows
@@ -165,12 +170,12 @@ def main(args: argparse.Namespace) -> None:
     table = labelled(photos.task_b_table(val), "val", args.gender_labels)
     for name, align, embed, points in embedders(args):
         print(f"\n=== {name}, align {align}")
-        embeddings, unsure = embed(table["path"].tolist())
+        templates, unsure = embed(table["path"].tolist())
         points = points or operating_points(embed, train, args.seed)
-        rows = protocols.all_task_b(table, embeddings, points, unsure=unsure, **options)
+        rows = protocols.all_task_b(table, templates, points, unsure=unsure, **options)
         results.print_table(rows)
         if args.slices:
-            rows += slices(table, embeddings, embed, options)
+            rows += slices(table, templates, embed, options)
         merge(args.output, name, align, rows)
     for name, align, rows in genders(args, val) if args.gender_weights else ():
         print(f"\n=== {name}, align {align}")
@@ -191,6 +196,7 @@ def get_args_parser() -> argparse.ArgumentParser:
     group.add_argument("--baseline", action="store_true", help="the untrained gradients too")
     group.add_argument("--gender_weights", nargs="+", default=[], help="checkpoints of Task A, or `shipped`")
     group.add_argument("--align", nargs="+", choices=ALIGNMENTS, help="ways to find the face, each in turn")
+    group.add_argument("--faces_only", action="store_true", help="do not look whether two files are one photograph")
     group.add_argument("--name", help="what to call it in the results (default: the file's name)")
     group = parser.add_argument_group("on what")
     group.add_argument("--data_dir", required=True, help="Task B: the folder with train/ and val/")

@@ -26,8 +26,8 @@ def on_identities(args, siamese, threshold, options):
     table = photos.task_b_table(args.img_dir)
     written = submission.write_identities(table, siamese, threshold, args.output, **options)
     points = siamese.operating_points(args.far)
-    unsure = ~siamese.can_tell(written.values.confidence, written.values.quality)
-    rows = protocols.all_task_b(table, written.values.outputs, points, args.seed, unsure=unsure)
+    templates = siamese.templates(written.values)
+    rows = protocols.all_task_b(table, templates, points, args.seed, unsure=~templates.told)
     scoring.show(rows, args.report)
     if args.report:
         report_identities(args, siamese, table, written.values, rows, points)
@@ -45,7 +45,7 @@ def report_identities(args, siamese, table, answers, rows, points):
         args.report,
         rows,
         table,
-        answers.outputs,
+        siamese.templates(answers),
         points,
         sureness={"quality": answers.quality, "face confidence": answers.confidence},
         weights=f"Weights: {siamese.describe()}.",
@@ -151,6 +151,8 @@ def get_args_parser() -> argparse.ArgumentParser:
     )
     group.add_argument("--far", type=float, help="decide at the operating point stored for this false accept rate "
                        "(default: the first one stored, 1e-3)")  # fmt: skip
+    group.add_argument("--faces_only", action="store_true", help="judge faces alone: do not look whether two files are "
+                       "one photograph")  # fmt: skip
     group.add_argument("--baseline", action="store_true", help="score an untrained baseline beside it")
     # For few photos, starting processes takes longer than they save: None lets the pipeline decide.
     parser.set_defaults(workers=None)

@@ -32,7 +32,7 @@ from facecom.models import build_model
 
 FORMAT = 1
 
-#: The weights that come with the package, by task: siamese, gender, landmarks.
+#: The weights that come with the package, by task: siamese, gender, landmarks, same_photo.
 SHIPPED = Path(__file__).parent / "weights"
 
 
@@ -106,8 +106,8 @@ def save(
 def load(path: str | Path | None, task: str | None = None) -> Loaded:
     """The network in a weight file; `None` takes the shipped one.
 
-    path: a checkpoint of `save`, or a bare state dict of the published solution. task: siamese, gender or
-    landmarks; None takes any, and is for a path only.
+    path: a checkpoint of `save`, or a bare state dict of the published solution. task: siamese, gender,
+    landmarks or same_photo; None takes any, and is for a path only.
     Raises FacecomError for a missing file, one that is no weight file, a pickle that would run code, another task's
     weights, and weights that do not fit their network.
     """

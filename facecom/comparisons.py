@@ -1,7 +1,7 @@
-"""Comparisons of photos: distances, and every probe of a condition against every clean photo, in blocks.
+"""Comparisons of photos: every probe of a condition against every clean photo, in blocks.
 
 table: DataFrame with a row a file and the columns `identity`, `photo`, `condition`; embeddings: float32 [N, D], unit
-length, in the table's order. Distances are Euclidean between unit vectors, 0 to 2; scores are negative distances.
+length, or `Templates`, in the table's order. Distances are those of `templates`, 0 to 2; scores are negative distances.
 """
 
 from collections.abc import Iterator
@@ -10,22 +10,15 @@ import numpy as np
 import pandas as pd
 
 from facecom.distortions import CONDITIONS
-
-#: Cosines are rounded to this many decimals, so that equal photos tie whatever the order of summation.
-_COSINE_DECIMALS = 6
+from facecom.templates import Templates, as_templates, distance_matrix
 
 #: Comparisons in memory at once.
 BLOCK = 2**22
 
 
-def distance_matrix(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Distance of every a [N, D] to every b [M, D], unit vectors: float32 [N, M]."""
-    return np.sqrt(np.maximum(2 - 2 * np.round(a @ b.T, _COSINE_DECIMALS), 0))
-
-
-def readable(table: pd.DataFrame, embeddings: np.ndarray) -> tuple[pd.DataFrame, np.ndarray]:
-    """Both without the rows of NaN, which stand for files that could not be read; the table numbered from 0."""
-    keep = np.isfinite(embeddings).all(1)
+def readable(table: pd.DataFrame, embeddings: Templates | np.ndarray) -> tuple[pd.DataFrame, Templates | np.ndarray]:
+    """Both without the files that could not be read; the table numbered from 0."""
+    keep = as_templates(embeddings).readable
     return table[keep].reset_index(drop=True), embeddings[keep]
 
 
@@ -47,7 +40,7 @@ def present_conditions(table: pd.DataFrame) -> list[str]:
 
 
 def comparisons(
-    table: pd.DataFrame, embeddings: np.ndarray, condition: str
+    table: pd.DataFrame, embeddings: Templates | np.ndarray, condition: str
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
     """Every probe of the condition (`all`: every file) against every clean photo, in blocks of probes.
 
@@ -66,7 +59,9 @@ def comparisons(
         yield block, gallery, scores, same, photo[block][:, None] == photo[gallery]
 
 
-def cross_photo_scores(table: pd.DataFrame, embeddings: np.ndarray, condition: str) -> tuple[np.ndarray, np.ndarray]:
+def cross_photo_scores(
+    table: pd.DataFrame, embeddings: Templates | np.ndarray, condition: str
+) -> tuple[np.ndarray, np.ndarray]:
     """(genuine float32 [N], impostor float32 [M]) scores of the cross-photo protocol: own photo left out."""
     genuine, impostor = [np.empty(0, np.float32)], [np.empty(0, np.float32)]
     for _, _, scores, same, own in comparisons(table, embeddings, condition):

@@ -8,8 +8,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from facecom import runner
+from facecom import runner, same_photo
 from facecom.faces import Aligner
+from facecom.templates import Templates
+
+#: Where the distances of strangers lie: embeddings of two people are about at right angles.
+STRANGERS = math.sqrt(2)
 
 
 @dataclass(frozen=True)
@@ -18,13 +22,15 @@ class Answers:
 
     outputs: float32, task siamese [N, D] embeddings of unit length, task gender [N] probability of female;
     quality: float32 [N] in 0 to 1, NaN where the network does not say; confidence: float32 [N] of the face found, in 0
-    to 1, NaN where none was looked for; faces: int [N], how many.
+    to 1, NaN where none was looked for; faces: int [N], how many; photos: float32 [N, 128], descriptors of the whole
+    photographs (`same_photo`), None for task gender and where faces alone count.
     """
 
     outputs: np.ndarray
     quality: np.ndarray
     confidence: np.ndarray
     faces: np.ndarray
+    photos: np.ndarray | None = None
 
 
 class Ensemble:
@@ -34,7 +40,7 @@ class Ensemble:
     the squared distance is the mean of the members' squared distances.
 
     align: how to find the face (`faces.Aligner`'s modes) in place of what each weight file says; detector_model, device
-    and amp: see `faces.Aligner`.
+    and amp: see `faces.Aligner`; faces_only: for verification, do not look whether two files are one photograph.
     """
 
     def __init__(
@@ -44,8 +50,10 @@ class Ensemble:
         detector_model: str | Path | None = None,
         device: torch.device | str = "cpu",
         amp: torch.dtype | None = None,
+        faces_only: bool = False,
     ):
         self.task, self.members = members[0].task, list(members)
+        self.describes_photos = self.task == "siamese" and not faces_only
         # Members that see the same crop share the search for the face.
         said = [member.preprocessing for member in members]
         self.crops = [(align or p["align"], p["size"], p.get("frame", "face")) for p in said]
@@ -66,7 +74,19 @@ class Ensemble:
         else:
             values = np.concatenate([output[0] for output in outputs], axis=1) / np.float32(math.sqrt(len(outputs)))
             quality = mean_of_known(np.stack([output[1] for output in outputs]))
-        return Answers(values, quality, face.confidence, face.faces)
+        described = same_photo.describe(photos, face.landmarks) if self.describes_photos else None
+        return Answers(values, quality, face.confidence, face.faces, described)
+
+    def templates(self, answers: Answers) -> Templates:
+        """What these answers of a Siamese ensemble are compared by.
+
+        Readable faces contradict "one photograph" from halfway between the threshold and where strangers lie; without
+        a threshold they never do.
+        """
+        points = self.operating_points()
+        far_apart = (points[0]["threshold"] + STRANGERS) / 2 if points else math.inf
+        told = self.can_tell(answers.confidence, answers.quality)
+        return Templates(answers.outputs, answers.photos, told, far_apart)
 
     def operating_points(self, far: float | None = None) -> list[dict]:
         """The stored operating points (or the one stored for `far`), the default one first; may be empty.
@@ -123,14 +143,15 @@ def load(
     device: torch.device | str = "cpu",
     amp: torch.dtype | None = None,
     normalize: bool = False,
+    faces_only: bool = False,
 ) -> Ensemble:
     """The ensemble of these weight files (None or an empty list: the shipped one).
 
-    amp: `cli.pick_amp`'s half precision, None for float32; normalize: see `runner.load`. Raises FacecomError for a file
-    that cannot be used.
+    amp: `cli.pick_amp`'s half precision, None for float32; normalize: see `runner.load`; the others: see `Ensemble`.
+    Raises FacecomError for a file that cannot be used.
     """
     members = [runner.load(path, task, device, amp, normalize) for path in weights or [None]]
-    return Ensemble(members, align, detector_model, device, amp)
+    return Ensemble(members, align, detector_model, device, amp, faces_only)
 
 
 def mean_of_known(values: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ import pandas as pd
 from facecom import metrics
 from facecom.comparisons import comparisons, identity_keys
 from facecom.protocols import nearest_identities
+from facecom.templates import Templates
 
 #: Distances of the histograms.
 EDGES = np.linspace(0, 2, 81)
@@ -44,7 +45,7 @@ class Error(NamedTuple):
     kind: str
 
 
-def pairs_of(table: pd.DataFrame, embeddings: np.ndarray, condition: str) -> Pairs:
+def pairs_of(table: pd.DataFrame, embeddings: Templates | np.ndarray, condition: str) -> Pairs:
     """table, embeddings: readable rows only (`comparisons.readable`)."""
     found = [np.empty((3, 0))]
     for probes, gallery, scores, same, own in comparisons(table, embeddings, condition):
@@ -80,7 +81,9 @@ def _pairs(distance, impostor_counts, impostor, levels, probe, other, ranks) -> 
     return Pairs(far, tar, np.histogram(distance, EDGES)[0], impostor, distance, probe, other, ranks)
 
 
-def worst_pairs(table: pd.DataFrame, embeddings: np.ndarray, threshold: float, count: int = 10) -> list[Error]:
+def worst_pairs(
+    table: pd.DataFrame, embeddings: Templates | np.ndarray, threshold: float, count: int = 10
+) -> list[Error]:
     """The pairs of one person that are farthest apart and the pairs of two that are closest, where they are errors.
 
     Half of `count` each, more of one where the other has fewer; a person is named once a kind.

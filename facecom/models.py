@@ -1,4 +1,4 @@
-"""The networks: gender, face verification, landmarks. Attribute names are the published solution's."""
+"""The networks: gender, face verification, landmarks, photographs. Attribute names are the published solution's."""
 
 import timm
 import torch
@@ -183,6 +183,21 @@ class LandmarkNet(nn.Module):
         return attention @ grid + stride * offset.unflatten(1, (LANDMARKS, 2)), log_error - 2, face.squeeze(1)
 
 
+class PhotoDescriptor(nn.Module):
+    """From the gradients of a small picture (`same_photo.gradients`) to numbers that tell photographs apart.
+
+    side: of that picture in pixels; size: numbers a photo.
+    """
+
+    def __init__(self, side: int = 32, size: int = 128):
+        super().__init__()
+        self.discriminant = nn.Linear(2 * side * side, size)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """x: float [B, 2 * side * side]. Returns float [B, size], unit length."""
+        return F.normalize(self.discriminant(x), dim=1)
+
+
 def build_model(config: dict) -> nn.Module:
     """The network that a checkpoint's `config` describes: `task` and the arguments of its class.
 
@@ -191,6 +206,7 @@ def build_model(config: dict) -> nn.Module:
     arguments = dict(config)
     task = arguments.pop("task")
     classes = {"siamese": SiameseNet, "gender": GenderClassifier, "landmarks": LandmarkNet}
+    classes["same_photo"] = PhotoDescriptor
     if task not in classes:
         raise ValueError(f"unknown task {task!r}: one of {', '.join(classes)}")
     return classes[task](**arguments)

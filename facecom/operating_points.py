@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 
 from facecom import metrics
-from facecom.comparisons import BLOCK, cross_photo_scores, distance_matrix, readable
+from facecom.comparisons import BLOCK, cross_photo_scores, readable
+from facecom.templates import distance_matrix
 
 #: False accept rates that operating points are fixed at; the first is the default.
 FARS = (1e-3, 1e-4)

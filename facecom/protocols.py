@@ -1,10 +1,10 @@
 """The protocols: what is compared with what, and the figures with their intervals, as flat rows (`results.COLUMNS`).
 
 table: DataFrame with a row a file, columns `file`, `identity`, `photo`, `condition`; with a column `gender` figures for
-men and women apart are added. embeddings: float32 [N, 128], unit length, in the table's order; rows of NaN (files that
-could not be read) are left out. Values lie in [0, 1], intervals are 95 % over resampled identities (the probe's),
-undefined figures are NaN. Conditions: the table's, and `all`, which pools the scores of all of them under one
-threshold.
+men and women apart are added. embeddings: float32 [N, 128], unit length, or `Templates`, in the table's order; rows of
+NaN (files that could not be read) are left out. Values lie in [0, 1], intervals are 95 % over resampled identities (the
+probe's), undefined figures are NaN. Conditions: the table's, and `all`, which pools the scores of all of them under
+one threshold.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from facecom.operating_points import fit_operating_points as fit_operating_point
 from facecom.pairs import published_pairs
 from facecom.photos import GENDERS
 from facecom.results import gap, rows_of
-from facecom.search import distances
+from facecom.templates import Templates, as_templates, distances
 
 #: The published solution's hand-set distance.
 PUBLISHED_DISTANCE = 0.5
@@ -29,7 +29,7 @@ PUBLISHED_DISTANCE = 0.5
 
 def published(
     table: pd.DataFrame,
-    embeddings: np.ndarray,
+    embeddings: Templates | np.ndarray,
     operating_points=(),
     *,
     unsure: np.ndarray | None = None,
@@ -39,11 +39,14 @@ def published(
     """The published solution's pairs: neighbouring files of a person, and as many pairs of two people.
 
     Figures at the first operating point's distance (left out without one) and, with `@0.5` behind their names, at the
-    published one. unsure: bool [N], photos to answer `cannot tell` for: such a pair is never counted as right.
+    published one. unsure: bool [N], photos to answer `cannot tell` for: such a pair is never counted as right. With
+    `@rejected` behind their names it is not accepted, which for two people is right: how verification counts a failure
+    to acquire (generalized FAR and FRR, ISO/IEC 19795-1).
     `same_photo_share`: the share of the genuine pairs that are one photo twice. Intervals by the first photo's
     identity. No rows for fewer than two people.
     """
-    keep = np.isfinite(embeddings).all(1)
+    embeddings = as_templates(embeddings)
+    keep = embeddings.readable
     unsure = np.zeros(len(keep), bool) if unsure is None else unsure
     table, embeddings, unsure = table[keep].reset_index(drop=True), embeddings[keep], unsure[keep]
     if table["identity"].nunique() < 2:
@@ -52,12 +55,17 @@ def published(
     a, b, same = pairs["a"].to_numpy(int), pairs["b"].to_numpy(int), pairs["same"].to_numpy(bool)
     owner, people = identity_keys(table)[a], table["identity"].nunique()
     distance = distances(embeddings[a], embeddings[b])
-    thresholds = {"": operating_points[0]["threshold"]} if operating_points else {}
+    told = Templates(embeddings.faces, embeddings.photos, ~unsure)
+    withheld = ~(told[a].tell(distance) & told[b].tell(distance))
+    thresholds = {}
+    if operating_points:
+        thresholds = dict.fromkeys(("", "@rejected") if unsure.any() else ("",), operating_points[0]["threshold"])
     thresholds["@0.5"] = PUBLISHED_DISTANCE
     counts = {}
     for suffix, threshold in thresholds.items():
-        withheld = (unsure[a] | unsure[b]) & (suffix == "")  # the published solution always answers
-        answer = np.where(withheld, np.nan, distance <= threshold)
+        answer = (distance <= threshold).astype(float)
+        if suffix != "@0.5":  # the published solution always answers
+            answer[withheld] = 0 if suffix == "@rejected" else np.nan
         counts[suffix] = metrics.decision_counts(same, answer, owner, people)
     photo = photo_keys(table)
     genuine = np.bincount(owner[same], minlength=people)
@@ -79,7 +87,7 @@ def published(
 
 def cross_photo(
     table: pd.DataFrame,
-    embeddings: np.ndarray,
+    embeddings: Templates | np.ndarray,
     *,
     conditions: Sequence[str] | None = None,
     resamples: int = 1000,
@@ -118,7 +126,7 @@ def cross_photo(
 
 def identification(
     table: pd.DataFrame,
-    embeddings: np.ndarray,
+    embeddings: Templates | np.ndarray,
     *,
     own_photo: bool = False,
     conditions: Sequence[str] | None = None,
@@ -159,7 +167,7 @@ def identification(
 
 
 def nearest_identities(
-    table: pd.DataFrame, embeddings: np.ndarray, condition: str, *, own_photo: bool = False
+    table: pd.DataFrame, embeddings: Templates | np.ndarray, condition: str, *, own_photo: bool = False
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(true identity int [P], rank of the person's best photo float [P], nearest identity int [P]) of the probes that
     have a photo of their person in the gallery; identities as in `identity_keys`, a tie names the stranger."""
@@ -177,7 +185,7 @@ def nearest_identities(
 
 
 def threshold_transfer(
-    table: pd.DataFrame, embeddings: np.ndarray, operating_points, *, resamples: int = 1000, seed: int = 0
+    table: pd.DataFrame, embeddings: Templates | np.ndarray, operating_points, *, resamples: int = 1000, seed: int = 0
 ) -> list[dict]:
     """Realised FAR and TAR, on the cross-photo comparisons, of thresholds that were fixed elsewhere.
 
@@ -213,7 +221,13 @@ def threshold_transfer(
 
 
 def all_task_b(
-    table: pd.DataFrame, embeddings: np.ndarray, operating_points=(), seed: int = 0, *, unsure=None, resamples=1000
+    table: pd.DataFrame,
+    embeddings: Templates | np.ndarray,
+    operating_points=(),
+    seed: int = 0,
+    *,
+    unsure=None,
+    resamples=1000,
 ) -> list[dict]:
     """Every protocol of Task B; cross-photo, the headline, first."""
     options = {"resamples": resamples, "seed": seed}
@@ -227,7 +241,7 @@ def all_task_b(
 
 
 def _counts_at_levels(
-    table: pd.DataFrame, embeddings: np.ndarray, condition: str, people: int
+    table: pd.DataFrame, embeddings: Templates | np.ndarray, condition: str, people: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Genuine and impostor scores per identity, counted at the genuine scores: [people, K] each (`level_counts`)."""
     identity = identity_keys(table)

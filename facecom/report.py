@@ -12,6 +12,7 @@ from facecom.comparisons import present_conditions, readable
 from facecom.files import write_whole
 from facecom.photos import GENDERS
 from facecom.report_parts import all_figures, audit_table, draw_figure
+from facecom.templates import Templates, as_templates
 
 DRAWN = "These are drawn people: this report checks the installation, it says nothing about accuracy."
 
@@ -20,7 +21,7 @@ def write_siamese_report(
     folder: str | Path,
     rows: Sequence[dict],
     table: pd.DataFrame,
-    embeddings: np.ndarray,
+    embeddings: Templates | np.ndarray,
     operating_points: Sequence[dict] = (),
     *,
     sureness: Mapping[str, np.ndarray] | None = None,
@@ -31,11 +32,11 @@ def write_siamese_report(
     """Task B's report. Returns the path of `report.html`.
 
     rows: of `protocols.all_task_b`; table: `path`, `file`, `identity`, `photo`, `condition`; embeddings: float32
-    [N, D], unit length, NaN for unreadable files; sureness: {what: float [N]}, such as quality and face confidence,
-    higher is surer, NaN where unknown; weights: what was tested; drawn: the people are drawn; audit: of
+    [N, D], unit length, NaN for unreadable files, or templates; sureness: {what: float [N]}, such as quality and face
+    confidence, higher is surer, NaN where unknown; weights: what was tested; drawn: the people are drawn; audit: of
     `photos.audit`. Raises FacecomError where the folder cannot be written.
     """
-    keep = np.isfinite(embeddings).all(1)
+    keep = as_templates(embeddings).readable
     sureness = {name: np.asarray(values, float)[keep] for name, values in (sureness or {}).items()}
     table, embeddings = readable(table, embeddings)
     found = {(r["protocol"], r["condition"], r["metric"]): r for r in rows}

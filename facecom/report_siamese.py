@@ -9,13 +9,14 @@ import pandas as pd
 from facecom import evidence, page, plots
 from facecom.evidence import Pairs
 from facecom.report_parts import Found, cell, legend, lowest, of_metric, tile, worst_errors
+from facecom.templates import Templates
 
 TAR = "tar@far=1e-3"
 
 GLOSSARY = (
     ("identity", "a person; a photo is one shot of them, a copy the same shot under rain, noise and so on"),
     ("genuine pair", "two photos of one person; an impostor pair shows two people"),
-    ("distance", "0 for equal faces, up to 2; pairs up to the threshold are called the same person"),
+    ("distance", "0 for one photograph twice, up to 2 for faces; pairs up to the threshold are called the same person"),
     ("FAR", "false accept rate: the share of impostor pairs that is called the same person"),
     ("TAR", "true accept rate: the share of genuine pairs that is; TAR at FAR 1e-3 lets 1 stranger in 1,000 pass"),
     ("EER", "equal error rate: both errors at the threshold where they are equal"),
@@ -57,6 +58,7 @@ def claims(found: Found) -> list[str]:
             "the share of them that is answered; cannot tell counts as wrong above",
             found.get(("published", "all", "answered")),
         ),
+        ("the same pairs, cannot tell counted as not accepted", found.get(("published", "all", "accuracy@rejected"))),
         ("the same pairs at distance 0.5, as published", found.get(("published", "all", "accuracy@0.5"))),
         ("first guess right, own photo in the gallery", _pooled(found, "identification-own-photo", "rank1")),
         ("first guess right, own photo left out", _pooled(found, "identification", "rank1")),
@@ -69,7 +71,8 @@ def claims(found: Found) -> list[str]:
             page.paragraph(
                 f"{100 * share['value']:.1f} % of the published protocol's genuine pairs ({share['count']:,}) are one "
                 "photo under two filters. Who knows the photo, not the person, scores high on those and with the own "
-                "photo in the gallery; the last two lines need another photo of the person."
+                "photo in the gallery (facecom looks for it too, unless told --faces_only); the last two lines need "
+                "another photo of the person."
             )
         )
     rows = [[name, cell(row), f"{row['count']:,}"] for name, row in lines if row]
@@ -211,7 +214,7 @@ def confusion(draw: Callable, counts: np.ndarray, caption: str) -> str:
     )
 
 
-def worst(table: pd.DataFrame, embeddings: np.ndarray, threshold: float | None) -> list[str]:
+def worst(table: pd.DataFrame, embeddings: Templates | np.ndarray, threshold: float | None) -> list[str]:
     if threshold is None:
         return []
     return worst_errors(

@@ -1,35 +1,35 @@
-"""Exact nearest-neighbour search among unit embeddings, in blocks."""
+"""Exact nearest-neighbour search among templates, in blocks."""
 
 import numpy as np
+
+from facecom.templates import Templates, as_templates, distances, likeness
 
 #: Products held at once: 4 million float32 are 16 MB.
 BLOCK = 1 << 22
 
 
-def distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Euclidean distances between rows of unit length, row by row: float32 [..., D] twice -> float32 [...], 0 to 2."""
-    return np.linalg.norm(a - b, axis=-1)
-
-
-def nearest(probes: np.ndarray, gallery: np.ndarray, k: int = 1, first_row: int | None = None):
+def nearest(
+    probes: Templates | np.ndarray, gallery: Templates | np.ndarray, k: int = 1, first_row: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """The k nearest gallery rows of each probe, nearest first.
 
-    probes: float32 [P, D], gallery: float32 [G, D], unit length; rows of NaN in the gallery are never found. first_row:
-    where the probes lie in the gallery, when they are rows of it: a row is then not its own neighbour.
+    probes: [P], gallery: [G], templates or embeddings; unreadable rows of the gallery are never found. first_row: where
+    the probes lie in the gallery, when they are rows of it: a row is then not its own neighbour.
     Returns (rows int [P, k], distances float32 [P, k], 0 to 2); k is cut to the number of rows that can be found.
     What is held besides does not grow with P.
     """
-    usable = np.flatnonzero(~np.isnan(gallery).any(1))
+    probes, gallery = as_templates(probes), as_templates(gallery)
+    usable = np.flatnonzero(gallery.readable)
     gallery = gallery[usable]
     k = min(k, len(usable) - (first_row is not None))
     rows = np.zeros((len(probes), max(k, 0)), int)
     found = np.zeros(rows.shape, np.float32)
     step = max(1, BLOCK // max(len(usable), 1))
     for start in range(0, len(probes) if k > 0 else 0, step):
-        likeness = probes[start : start + step] @ gallery.T
+        alike = likeness(probes[start : start + step], gallery)
         if first_row is not None:
-            likeness[usable[None] == first_row + start + np.arange(len(likeness))[:, None]] = -np.inf
-        best = _largest(likeness, k)
+            alike[usable[None] == first_row + start + np.arange(len(alike))[:, None]] = -np.inf
+        best = _largest(alike, k)
         rows[start : start + step] = usable[best]
         # From the difference, not from the product, whose rounding would leave 0.0005 between equal embeddings.
         found[start : start + step] = distances(probes[start : start + step, None], gallery[best])

@@ -9,7 +9,7 @@ from facecom.comparisons import cross_photo_scores
 from facecom.jobs import Job
 from facecom.losses import contrastive_loss, distance
 from facecom.pairs import draw_pairs, published_pairs
-from facecom.search import distances
+from facecom.templates import distances
 
 #: What decides which epoch is best.
 HEADLINE = "held_tar@far=1e-3"

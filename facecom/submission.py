@@ -19,7 +19,8 @@ from facecom.errors import FacecomError
 from facecom.files import write_whole
 from facecom.gender import verdicts, words
 from facecom.predict import collect, stream
-from facecom.search import distances, nearest
+from facecom.search import nearest
+from facecom.templates import Templates, distances
 
 GENDER_COLUMNS = ("filename", "gender", "p_female", "face_confidence")
 PAIR_COLUMNS = ("image1", "image2", "distance", "same")
@@ -71,7 +72,7 @@ def write_identities(
     _note(written, files, skipped)
     names = table.identity.to_numpy()[clean]
     with _csv(output, IDENTITY_COLUMNS, written) as write:
-        _identity_rows(write, files, answers, siamese, threshold, answers.outputs[clean], names)
+        _identity_rows(write, files, answers, siamese, threshold, siamese.templates(answers)[clean], names)
     return written
 
 
@@ -84,7 +85,8 @@ def write_identified(
     held grows with the photos of `table`. Raises FacecomError for a gallery without a readable photo.
     """
     known, skipped = collect(gallery.path.to_list(), siamese, **options | {"progress": None})
-    if np.isnan(known.outputs).all():
+    people = siamese.templates(known)
+    if not people.readable.any():
         raise FacecomError("no photo of the gallery could be read: check its folder")
     files, names = table.file.to_numpy(), gallery.identity.to_numpy()
     written = Written(values=np.full((len(table), 2), np.nan))
@@ -93,7 +95,7 @@ def write_identified(
         for batch in stream(table.path.to_list(), siamese, **options):
             _note(written, files, batch.skipped)
             if batch.answers is not None:
-                args = (files[batch.rows], batch.answers, siamese, threshold, known.outputs, names)
+                args = (files[batch.rows], batch.answers, siamese, threshold, people, names)
                 written.values[batch.rows] = _identity_rows(write, *args)
     return written
 
@@ -106,10 +108,9 @@ def write_pairs(
     files, inverse = np.unique(np.concatenate([pairs.image1, pairs.image2]), return_inverse=True)
     answers, skipped = collect([Path(folder) / file for file in files], siamese, **options)
     first, second = inverse.reshape(2, -1)
-    found = distances(answers.outputs[first], answers.outputs[second])
-    same = _verdicts(
-        found, threshold, siamese.can_tell(answers.confidence, answers.quality)[inverse].reshape(2, -1).all(0)
-    )
+    templates = siamese.templates(answers)
+    found = distances(templates[first], templates[second])
+    same = _verdicts(found, threshold, templates[first].tell(found) & templates[second].tell(found))
     written = Written(values=np.stack([found, same], 1))
     _note(written, files, skipped)
     with _csv(output, PAIR_COLUMNS, written) as write:
@@ -132,21 +133,21 @@ def write_all_pairs(
             f"{count:,} photos make {pairs:,} pairs: --nearest K writes the K nearest of each photo only"
         )
     answers, skipped = collect(table.path.to_list(), siamese, **options)
-    readable = np.flatnonzero(~np.isnan(answers.outputs).any(1))
+    templates = siamese.templates(answers)
+    readable = np.flatnonzero(templates.readable)
     if len(readable) < 2:
         raise FacecomError(f"photos that can be read: {len(readable)}; a comparison needs two")
     files, written = table.file.to_numpy(), Written()
     _note(written, files, skipped)
-    files, embeddings = files[readable], answers.outputs[readable]
-    told = siamese.can_tell(answers.confidence, answers.quality)[readable]
+    files, templates = files[readable], templates[readable]
     if neighbours is None:
         blocks = (np.arange(row + 1, len(files)) for row in range(len(files)))
     else:
-        blocks = nearest(embeddings, embeddings, neighbours, first_row=0)[0]
+        blocks = nearest(templates, templates, neighbours, first_row=0)[0]
     with _csv(output, PAIR_COLUMNS, written) as write:
         for row, others in enumerate(blocks):
-            found = distances(embeddings[row], embeddings[others])
-            same = _verdicts(found, threshold, told[others] & told[row])
+            found = distances(templates[row], templates[others])
+            same = _verdicts(found, threshold, templates[others].tell(found) & templates[row].tell(found))
             for other, distance, verdict in zip(others, found, same, strict=True):
                 write((files[row], files[other], number(distance), _verdict(verdict)))
     return written
@@ -218,11 +219,12 @@ def _verdict(value: float) -> int | str:
     return "" if np.isnan(value) else int(value)
 
 
-def _identity_rows(write: Write, files, answers: Answers, siamese, threshold, gallery, names) -> np.ndarray:
+def _identity_rows(write: Write, files, answers: Answers, siamese, threshold, gallery: Templates, names) -> np.ndarray:
     """Writes a row a readable photo; returns their distances and rows of the gallery, float [n, 2]."""
-    readable = np.flatnonzero(~np.isnan(answers.outputs).any(1))
-    rows, found = (column[:, 0] for column in nearest(answers.outputs[readable], gallery))
-    same = _verdicts(found, threshold, siamese.can_tell(answers.confidence, answers.quality)[readable])
+    templates = siamese.templates(answers)
+    readable = np.flatnonzero(templates.readable)
+    rows, found = (column[:, 0] for column in nearest(templates[readable], gallery))
+    same = _verdicts(found, threshold, templates[readable].tell(found))
     for row, name, distance, verdict in zip(readable, names[rows], found, same, strict=True):
         face = (number(answers.confidence[row]), answers.faces[row], number(answers.quality[row]))
         write((files[row], name, number(distance), _verdict(verdict), *face))

@@ -53,7 +53,7 @@ def arguments() -> argparse.ArgumentParser:
     group.add_argument(
         "--recipe",
         choices=("published",),
-        help="run as published: 224 px, no alignment, float32, batch 32, two workers; "
+        help="run as published: 224 px, no alignment, faces alone, float32, batch 32, two workers; "
         "without --weights on random weights, for timing",
     )
     group.add_argument("--batch_size", type=int, default=64, help="photos that the network sees at once")
@@ -74,7 +74,7 @@ def set_up(args: argparse.Namespace, task: str, here: Path, normalize: bool = Fa
     audit_tables(args, task)  # a wrong path is said before the network has run
     device = cli.pick_device(args.device)
     if args.recipe == "published":
-        args.align, args.batch_size, args.workers, args.amp = "off", 32, 2, False
+        args.align, args.batch_size, args.workers, args.amp, args.faces_only = "off", 32, 2, False, True
     amp = cli.pick_amp(args.amp, device)
     if args.recipe == "published" and not args.weights:
         print("no --weights: the published network with random weights, to measure time; its answers mean nothing")
@@ -86,7 +86,8 @@ def set_up(args: argparse.Namespace, task: str, here: Path, normalize: bool = Fa
         size = member.preprocessing["size"]
         if args.recipe == "published" and size != PUBLISHED_SIZE:
             raise FacecomError(f"{member.path}: made for {size} px; --recipe published is for weights of 224 px")
-    chosen = ensemble.Ensemble(members, args.align, args.detector_model, device, amp)
+    faces_only = getattr(args, "faces_only", False)
+    chosen = ensemble.Ensemble(members, args.align, args.detector_model, device, amp, faces_only)
     print(f"weights: {chosen.describe()}")
     progress = None if args.quiet else "photos"
     return chosen, {"batch_size": args.batch_size, "workers": args.workers, "progress": progress}

@@ -14,13 +14,14 @@ from facecom.cli import pick_amp, pick_device
 from facecom.errors import FacecomError
 from facecom.photos import task_b_table
 from facecom.predict import BATCH_SIZE, Photo, collect, name_of
-from facecom.search import distances, nearest
+from facecom.search import nearest
+from facecom.templates import distances
 
 
 @dataclass(frozen=True)
 class Verification:
-    """distance: 0 (the same photo) to 2; same: True, False, or None for cannot tell; threshold: the distance up to
-    which two photos are called the same person; far: share of strangers' pairs that pass it, None where unknown."""
+    """distance: 0 (one photograph twice) to 2; same: True, False, or None for cannot tell; threshold: the distance up
+    to which two photos are called the same person; far: share of strangers' pairs that pass it, None where unknown."""
 
     distance: float
     same: bool | None
@@ -34,7 +35,8 @@ class FaceVerifier:
 
     weights: checkpoint or .onnx, several for an ensemble, none for the shipped one; far: which of the stored operating
     points to decide at (None: the first); align: `finder|yunet|fixed|off` in place of what the weights say; device:
-    auto, cpu or cuda; amp: half precision where the device is fast at it; workers: processes that decode.
+    auto, cpu or cuda; amp: half precision where the device is fast at it; workers: processes that decode; faces_only:
+    judge the face alone, and do not look whether both photos are one photograph.
     Raises FacecomError for weights that cannot be used, and for a `far` that they have no operating point for.
     """
 
@@ -48,10 +50,17 @@ class FaceVerifier:
         amp: bool = True,
         batch_size: int = BATCH_SIZE,
         workers: int | None = None,
+        faces_only: bool = False,
     ):
         device = pick_device(device)
         self.ensemble = ensemble.load(
-            weights, "siamese", align=align, detector_model=detector_model, device=device, amp=pick_amp(amp, device)
+            weights,
+            "siamese",
+            align=align,
+            detector_model=detector_model,
+            device=device,
+            amp=pick_amp(amp, device),
+            faces_only=faces_only,
         )
         self.batch_size, self.workers = batch_size, workers
         self.threshold, self.far = decide_at(self.ensemble, far)
@@ -65,8 +74,10 @@ class FaceVerifier:
         answers, skipped = collect([a, b], self.ensemble, workers=0)
         for position, reason in skipped:
             raise FacecomError(f"{name_of((a, b)[position], position)}: {reason}")
-        distance = float(distances(*answers.outputs))
-        told = self.ensemble.can_tell(answers.confidence, answers.quality).all()
+        templates = self.ensemble.templates(answers)
+        found = distances(templates[0], templates[1])
+        told = templates.tell(found).all()
+        distance = float(found)
         return Verification(distance, distance <= self.threshold if told else None, self.threshold, self.far)
 
     def identify(
@@ -79,14 +90,14 @@ class FaceVerifier:
         no identity. Raises FacecomError for a gallery without a readable photo.
         """
         names, photos = gallery_photos(gallery)
-        known = self._answers(photos).outputs
-        if np.isnan(known).all():
+        known = self.ensemble.templates(self._answers(photos))
+        if not known.readable.any():
             raise FacecomError("the gallery holds no readable photo: give folders of photos, one a person")
-        answers = self._answers(probes)
-        rows, found = (column[:, 0] for column in nearest(answers.outputs, known))
+        templates = self.ensemble.templates(self._answers(probes))
+        rows, found = (column[:, 0] for column in nearest(templates, known))
         readable = ~np.isnan(found)
         same = pd.array(found <= self.threshold, dtype="boolean")
-        same[~(readable & self.ensemble.can_tell(answers.confidence, answers.quality))] = pd.NA
+        same[~(readable & templates.tell(found))] = pd.NA
         return pd.DataFrame(
             {
                 "probe": [name_of(photo, position) for position, photo in enumerate(probes)],

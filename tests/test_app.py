@@ -25,7 +25,10 @@ def app(siamese_file, gender_file, monkeypatch):
     spec = importlib.util.spec_from_file_location("app", ROOT / "app.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    verifier, predictor = FaceVerifier(siamese_file, device="cpu"), GenderPredictor(gender_file, align="finder")
+    verifier, predictor = (
+        FaceVerifier(siamese_file, device="cpu", faces_only=True),
+        GenderPredictor(gender_file, align="finder"),
+    )
     monkeypatch.setattr(module, "verifier", lambda: verifier)
     monkeypatch.setattr(module, "predictor", lambda: predictor)
     return module

@@ -1,7 +1,7 @@
 import cv2
 import numpy as np
 
-from facecom import comparisons
+from facecom import templates
 from facecom.baseline import untrained_baseline
 
 
@@ -11,5 +11,5 @@ def test_untrained_baseline_knows_the_photo():
     darker = [(picture * 0.4).astype(np.uint8) for picture in pictures]
     a, b = untrained_baseline(pictures), untrained_baseline(darker)
     np.testing.assert_allclose(np.linalg.norm(a, axis=1), 1, rtol=1e-5)
-    np.testing.assert_array_equal(comparisons.distance_matrix(a, b).argmin(1), np.arange(6))
+    np.testing.assert_array_equal(templates.distance_matrix(a, b).argmin(1), np.arange(6))
     assert np.isfinite(untrained_baseline([np.zeros((10, 10, 3), np.uint8)])).all()

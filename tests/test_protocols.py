@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from rows import assert_same, counts, figures
 
-from facecom import comparisons, metrics, photos, protocols
+from facecom import comparisons, metrics, photos, protocols, templates
 
 
 def table_of(*names: str) -> pd.DataFrame:
@@ -167,7 +167,7 @@ def test_operating_points_keep_their_promise(random_people, monkeypatch):
     extra = rng.normal(size=(400, 16)).astype(np.float32)
     extra /= np.linalg.norm(extra, axis=1, keepdims=True)
     genuine, impostor = comparisons.cross_photo_scores(table, embeddings, "all")
-    strangers = -comparisons.distance_matrix(embeddings, extra).ravel()
+    strangers = -templates.distance_matrix(embeddings, extra).ravel()
     monkeypatch.setattr("facecom.operating_points.BLOCK", 1000)  # several blocks of extra photos
     for point in protocols.fit_operating_points(table, embeddings, extra, (1e-2, 1e-3)):
         # Among one's own people and among the strangers, each by itself.
@@ -199,6 +199,21 @@ def test_cannot_tell_is_not_counted_as_right():
     assert found["all", "answered"] <= 0.75
     assert found["all", "accuracy"] == found["all", "answered"]
     assert found["all", "accuracy@0.5"] == 1  # the published solution always answers
+    # Not accepted is right for two people: only Ann's own pair is lost.
+    assert (found["all", "accuracy@rejected"], found["all", "recall@rejected"]) == (0.75, 0.5)
+
+
+def test_one_photograph_twice_is_told_without_a_face():
+    table = table_of("Ann/1", "Ann/1_foggy", "Bob/1", "Bob/1_foggy")
+    unsure = np.array([False, True, False, True])
+    photos = at_angles(0, 0, 90, 90)
+    known = templates.Templates(at_angles(0, 120, 90, 10), photos, ~unsure)
+    points = [{"threshold": 0.5, "far": 1e-3}]
+    for embeddings, recall in ((known, 1), (known.faces, 0)):
+        found = figures(protocols.published(table, embeddings, points, unsure=unsure))
+        assert found["all", "recall"] == found["all", "recall@rejected"] == recall
+        own = figures(protocols.identification(table, embeddings, own_photo=True))
+        assert own["foggy", "rank1"] == recall
 
 
 def test_slices_by_gender_share_one_threshold(random_people):

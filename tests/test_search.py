@@ -41,9 +41,3 @@ def test_rows_of_nan_are_never_found():
     rows, _ = search.nearest(gallery[1:], gallery, 3)
     assert rows[:, 0].tolist() == [1, 2, 3]
     assert 0 not in rows
-
-
-def test_known_distances():
-    a = np.array([[1, 0], [1, 0], [1, 0]], np.float32)
-    b = np.array([[1, 0], [0, 1], [-1, 0]], np.float32)
-    np.testing.assert_allclose(search.distances(a, b), [0, np.sqrt(2), 2], rtol=1e-6)

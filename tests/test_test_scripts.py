@@ -23,7 +23,8 @@ def distance_of(verifier, folder, a, b):
 
 
 def test_identity_folders_give_a_row_a_file_and_every_protocol(here, sample_b, siamese_file, capsys):
-    code = run("B", "--weights", siamese_file, "--img_dir", sample_b / "val", "--report", "report", "--no-amp")
+    code = run("B", "--weights", siamese_file, "--img_dir", sample_b / "val", "--report", "report", "--no-amp",
+               "--faces_only")  # fmt: skip
     assert code == 0
     rows = rows_of("submission.csv")
     table = task_b_table(sample_b / "val")
@@ -48,6 +49,22 @@ def test_identity_folders_give_a_row_a_file_and_every_protocol(here, sample_b, s
     assert own.value.item() == 1  # a photo is its own nearest
     out = capsys.readouterr().out
     assert "1 in 1,000 pairs of strangers passes" in out and f"wrote submission.csv ({len(table)} rows)" in out
+
+
+def test_a_copy_of_a_photo_is_known_as_such(here, sample_b, siamese_file):
+    """Untrained weights know nobody, yet the own photo is found; --faces_only does not look for it."""
+    table = task_b_table(sample_b / "val")
+    own = "protocol == 'identification-own-photo' and condition == 'resized' and metric == 'rank1'"
+    for flags in ([], ["--faces_only"]):
+        assert run("B", "--weights", siamese_file, "--img_dir", sample_b / "val", "--report", "r", *flags) == 0
+        resized = [row for row, c in zip(rows_of("submission.csv"), table.condition, strict=True) if c == "resized"]
+        names = table.identity[table.condition == "resized"].tolist()
+        if flags:
+            assert all(float(row["distance"]) > 0 for row in resized)
+        else:
+            assert [row["identity"] for row in resized] == names
+            assert all(row["distance"] == "0.0000" and row["same"] == "1" for row in resized)
+            assert pd.read_csv("r/metrics.csv").query(own).value.item() == 1
 
 
 def test_the_baseline_is_scored_beside(here, sample_b, siamese_file):

@@ -9,8 +9,10 @@ from PIL import Image
 
 import facecom
 from facecom import checkpoint, ensemble
+from facecom.conditions import distort
 from facecom.errors import FacecomError
 from facecom.models import build_model
+from facecom.synthetic import draw_person
 
 torch.set_num_threads(1)
 
@@ -155,5 +157,19 @@ def test_low_quality_or_face_confidence_means_cannot_tell(siamese_file):
 def test_verify_and_identify_say_that_they_cannot_tell(siamese_file, photos):
     strict = facecom.FaceVerifier(siamese_file, device="cpu")
     strict.ensemble.members[0].limits["quality"] = 1.1
-    assert strict.verify(photos["ann"][0], photos["ann"][0]).same is None
-    assert strict.identify(photos["ann"], photos).same.isna().all()
+    assert strict.verify(*photos["ann"]).same is None
+    assert strict.identify(photos["ann"], {"ann": photos["bob"]}).same.isna().all()
+
+
+def test_one_photograph_twice_needs_no_face(siamese_file):
+    photo = draw_person(5, 0, 224)[0]
+    copy = distort(photo, "rainy", 2)
+    strict = facecom.FaceVerifier(siamese_file, device="cpu", amp=False)
+    strict.ensemble.members[0].limits["quality"] = 1.1
+    answer = strict.verify(photo, copy)
+    assert answer.distance == 0 and answer.same is True
+    found = strict.identify([copy], {"other": [draw_person(8, 0, 224)[0]], "own": [photo]}).iloc[0]
+    assert (found.identity, found.distance, found.same) == ("own", 0, True)
+    faces = facecom.FaceVerifier(siamese_file, device="cpu", amp=False, faces_only=True)
+    apart = np.linalg.norm(np.subtract(*faces.embed([photo, copy])))
+    assert 0 < faces.verify(photo, copy).distance == pytest.approx(apart)
