@@ -12,9 +12,6 @@ from facecom import runner, same_photo
 from facecom.faces import Aligner
 from facecom.templates import Templates
 
-#: Where the distances of strangers lie: embeddings of two people are about at right angles.
-STRANGERS = math.sqrt(2)
-
 
 @dataclass(frozen=True)
 class Answers:
@@ -78,15 +75,10 @@ class Ensemble:
         return Answers(values, quality, face.confidence, face.faces, described)
 
     def templates(self, answers: Answers) -> Templates:
-        """What these answers of a Siamese ensemble are compared by.
-
-        Readable faces contradict "one photograph" from halfway between the threshold and where strangers lie; without
-        a threshold they never do.
-        """
+        """What these answers of a Siamese ensemble are compared by; with a stored threshold readable faces decide."""
         points = self.operating_points()
-        far_apart = (points[0]["threshold"] + STRANGERS) / 2 if points else math.inf
         told = self.can_tell(answers.confidence, answers.quality)
-        return Templates(answers.outputs, answers.photos, told, far_apart)
+        return Templates(answers.outputs, answers.photos, told, points[0]["threshold"] if points else math.inf)
 
     def operating_points(self, far: float | None = None) -> list[dict]:
         """The stored operating points (or the one stored for `far`), the default one first; may be empty.

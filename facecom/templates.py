@@ -1,8 +1,8 @@
 """What is compared, a template a photo, and how far apart two templates are: 0 to 2.
 
 A template is the embedding of the face and, unless faces alone are to count, the descriptor of the whole photograph.
-Two files of one photograph are at distance 0, however little glare leaves of the face. Faces that both can be read and
-are as far apart as strangers overrule that: somebody put another face into the picture.
+Two files of one photograph are at distance 0, however little glare leaves of the face. Where both faces can be read and
+are of two people, that overrules it: somebody put another face into the picture.
 
 Wherever templates are compared, a plain array of embeddings, float32 [N, D], will do: faces alone.
 """
@@ -23,21 +23,21 @@ class Templates:
 
     faces: float32 [N, D], unit length, NaN for an unreadable photo; photos: float32 [N, 128] as `same_photo.describe`
     gives them, zeros where nothing is to be said, or None: faces alone; told: bool [N], whether the face can be read
-    (None: all); far_apart: the distance of two such faces beyond which their photos are not one photograph, whatever
-    the pictures look like.
+    (None: all); threshold: the distance up to which two such faces are one person, and beyond which their photos are
+    not one photograph, whatever the pictures look like.
     """
 
     faces: np.ndarray
     photos: np.ndarray | None = None
     told: np.ndarray | None = None
-    far_apart: float = np.inf
+    threshold: float = np.inf
 
     def __len__(self) -> int:
         return len(self.faces)
 
     def __getitem__(self, rows) -> "Templates":
         photos, told = (None if part is None else part[rows] for part in (self.photos, self.told))
-        return Templates(self.faces[rows], photos, told, self.far_apart)
+        return Templates(self.faces[rows], photos, told, self.threshold)
 
     @property
     def readable(self) -> np.ndarray:
@@ -88,7 +88,7 @@ def distance_matrix(a: Templates | np.ndarray, b: Templates | np.ndarray) -> np.
 
 def _contradicted(a: Templates, b: Templates, told_a, told_b, apart: np.ndarray) -> np.ndarray:
     """Whether two readable faces say that it is not one photograph, bool of the shape of their distances `apart`."""
-    far = apart > min(a.far_apart, b.far_apart)
+    far = apart > min(a.threshold, b.threshold)
     for told in (told_a, told_b):
         far = far if told is None else far & told
     return far

@@ -8,9 +8,9 @@ from facecom.templates import Templates, distance_matrix, distances, likeness
 EAST, NORTH, WEST = [1, 0], [0, 1], [-1, 0]
 
 
-def templates(faces, photos, told=None, far_apart=1.3):
+def templates(faces, photos, told=None, threshold=1.3):
     told = np.ones(len(faces), bool) if told is None else np.array(told)
-    return Templates(np.array(faces, np.float32), np.array(photos, np.float32), told, far_apart)
+    return Templates(np.array(faces, np.float32), np.array(photos, np.float32), told, threshold)
 
 
 def test_known_distances():
@@ -54,7 +54,7 @@ def test_an_answer_needs_a_readable_face_or_one_photograph():
 def test_indexing_keeps_everything_together():
     a = templates([EAST, NORTH, WEST], [NORTH, EAST, WEST], told=[True, False, True])
     part = a[[2, 1]]
-    assert len(part) == 2 and part.far_apart == 1.3
+    assert len(part) == 2 and part.threshold == 1.3
     assert part.faces.tolist() == [WEST, NORTH] and part.photos.tolist() == [WEST, EAST]
     assert part.told.tolist() == [True, False]
     assert a[:, None].faces.shape == (3, 1, 2)
