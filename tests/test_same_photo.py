@@ -1,5 +1,9 @@
+import importlib.util
+from pathlib import Path
+
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 
 from facecom import same_photo
@@ -7,6 +11,8 @@ from facecom.conditions import DISTORTIONS, distort
 from facecom.photos import read_photo, task_b_table
 from facecom.synthetic import draw_person
 from pretraining.same_photo import FAR, discriminant, disturb, fix_threshold
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +48,7 @@ def test_a_place_with_a_small_head_is_no_photograph(people):
     landmarks = np.stack([head, head * 0.4, np.full((5, 2), np.nan)])
     found = same_photo.describe(people[:3], landmarks)
     assert found.any(1).tolist() == [True, False, True]
-    np.testing.assert_array_equal(found[0], same_photo.describe(people[:3])[0])
+    np.testing.assert_allclose(found[0], same_photo.describe(people[:3])[0], atol=1e-5)
 
 
 def test_on_facecom_copies_and_other_photos_do_not_mix(facecom_val):
@@ -86,3 +92,31 @@ def test_disturbed_photos_differ_little(people):
         other = disturb(photo, rng)
         assert other.shape == photo.shape and other.dtype == np.uint8
         assert same_photo.gradients(photo) @ same_photo.gradients(other) > 0.7
+
+
+@pytest.fixture(scope="module")
+def benchmark():
+    spec = importlib.util.spec_from_file_location("benchmark", ROOT / "benchmarks" / "same_photo.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_another_face_is_put_where_the_face_was(benchmark):
+    photo, other = np.full((200, 200, 3), 50, np.uint8), np.full((100, 100, 3), 200, np.uint8)
+    landmarks = np.array([[80, 80], [120, 80], [100, 100], [85, 120], [115, 120]], np.float32)
+    changed = benchmark.put_in(photo, landmarks, other, landmarks / 2, benchmark.FACE)
+    assert (changed[100, 100] == 200).all() and (changed[:20] == 50).all() and (changed[:, :40] == 50).all()
+
+
+def test_the_benchmark_tells_copies_from_other_photos(benchmark, sample_b, tmp_path):
+    arguments = ["--data_dir", str(sample_b), "--output", str(tmp_path / "same.csv"), "--device", "cpu", "--quiet"]
+    benchmark.main(benchmark.get_args_parser().parse_args(arguments))
+    found = pd.read_csv(tmp_path / "same.csv").set_index("files")
+    assert (found.one_photograph <= found.alike).all()
+    assert found.loc["a photo and its resized copy", "alike"] == 1
+    assert found.loc["photos of two people, any conditions", "alike"] < 0.05
+    files = 4 * 3 * 8
+    pairs_of_one_person = 4 * (24 * 23 // 2)
+    assert found.loc["photos of two people, any conditions", "count"] == files * (files - 1) // 2 - pairs_of_one_person
+    assert found.loc["a sunny copy and the photo with another head", "count"] == 12
