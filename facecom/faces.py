@@ -13,6 +13,7 @@ import numpy as np
 
 from facecom.detector import detect, mirror, open_detector
 from facecom.errors import FacecomError
+from facecom.impulses import without_impulses
 
 if TYPE_CHECKING:
     import torch
@@ -129,8 +130,9 @@ def find(
     amp: "torch.dtype | None" = None,
     model: "LandmarkNet | None" = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Landmarks of the face in each photo, by the project's own finder: a look at the whole picture, then a second one
-    at the face that the first look found and at its mirror image, whose mean is nearer to the truth than either.
+    """Landmarks of the face in each photo, by the project's own finder: impulse noise is taken off, then comes a look at
+    the whole picture, then a second one at the face that the first look found and at its mirror image, whose mean is
+    nearer to the truth than either.
 
     images: RGB uint8 [H, W, 3] of any sizes, each a roughly centred head; amp: half precision, None for float32;
     model: a finder (default: the shipped one). Returns landmarks float32 [N, 5, 2] in pixels of each image, and
@@ -140,7 +142,7 @@ def find(
     model = model or _shipped_finder(str(device))
     landmarks, confidence = np.zeros((len(images), 5, 2), np.float32), np.zeros(len(images), np.float32)
     for start in range(0, len(images), batch_size):
-        batch = images[start : start + batch_size]
+        batch = [without_impulses(image) for image in images[start : start + batch_size]]
         framed = [letterbox(image, model.img_size) for image in batch]
         first, _ = _look(model, [picture for picture, _, _ in framed], device, amp)
         first = [(p - offset + 0.5) / scale - 0.5 for p, (_, scale, offset) in zip(first, framed, strict=True)]
@@ -226,7 +228,7 @@ class Aligner:
     mode: `finder` (our own network), `yunet` (OpenCV's detector, for faces that are small in a large scene; where it
     sees none, the fixed box and confidence 0), `fixed` (FACECOM's central box), `off` (the whole photo); size: side of
     the crops in pixels; frame: what they show, one of `FRAMES` (with `off`: everything); detector_model: YuNet's ONNX
-    file; device, amp: see `find`.
+    file; device, amp: see `find`. All but `off` see the photos without impulse noise.
     Raises FacecomError for an unknown mode, a detector that cannot be read, and a finder that is not there.
     """
 
@@ -248,6 +250,8 @@ class Aligner:
 
     def __call__(self, images: list[np.ndarray]) -> Aligned:
         """images: RGB uint8 [H, W, 3] of any sizes; none gives empty arrays."""
+        if self.mode != "off":
+            images = [without_impulses(image) for image in images]
         count = len(images)
         confidence, faces = np.full(count, np.nan, np.float32), np.ones(count, np.int64)
         landmarks = np.full((count, 5, 2), np.nan, np.float32)
