@@ -130,9 +130,9 @@ def find(
     amp: "torch.dtype | None" = None,
     model: "LandmarkNet | None" = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Landmarks of the face in each photo, by the project's own finder: impulse noise is taken off, then comes a look at
-    the whole picture, then a second one at the face that the first look found and at its mirror image, whose mean is
-    nearer to the truth than either.
+    """Landmarks of the face in each photo, by the project's own finder: impulse noise is taken off, then comes a look
+    at the whole picture, then a second one at the face that the first look found and at its mirror image, whose mean
+    is nearer to the truth than either.
 
     images: RGB uint8 [H, W, 3] of any sizes, each a roughly centred head; amp: half precision, None for float32;
     model: a finder (default: the shipped one). Returns landmarks float32 [N, 5, 2] in pixels of each image, and
