@@ -67,7 +67,8 @@ def one_by_one(paths: list[str], args: argparse.Namespace) -> Callable:
 def published_recipe(paths: list[str], args: argparse.Namespace) -> Callable:
     from facecom import ensemble, runner
 
-    made = ensemble.Ensemble([runner.untrained("siamese", args.device)], "off", device=args.device)
+    members = [runner.untrained("siamese", args.device)]
+    made = ensemble.Ensemble(members, "off", device=args.device, faces_only=True)
     return lambda: through(made, paths, 32, 2)
 
 
