@@ -52,9 +52,8 @@ def embedders(args: argparse.Namespace) -> Iterator[tuple[str, str, Embed, list[
             yield name, made.crops[0][0], embedding_of(made, args), made.operating_points()
     for path in args.onnx:
         for align in args.align or ["fixed"]:
-            made = ensemble.Ensemble(
-                [foreign(path, args.mean, args.std)], align, args.detector_model, device, amp, True
-            )
+            member = foreign(path, args.mean, args.std)
+            made = ensemble.Ensemble([member], align, args.detector_model, device, amp, faces_only=True)
             yield args.name or Path(path).stem, align, embedding_of(made, args), []
     if args.baseline:
         yield "untrained gradients", "off", gradients, []

@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from facecom import cli, ensemble, predict  # noqa: E402
 from facecom.comparisons import identity_keys, photo_keys  # noqa: E402
 from facecom.conditions import DISTORTIONS  # noqa: E402
+from facecom.errors import FacecomError  # noqa: E402
 from facecom.faces import find, similarity  # noqa: E402
 from facecom.files import write_whole  # noqa: E402
 from facecom.photos import read_photo, split_folders, task_b_table  # noqa: E402
@@ -84,7 +85,7 @@ def exchanged(table: pd.DataFrame, templates: Templates, siamese: ensemble.Ensem
     landmarks, _ = find(pictures)
     count = len(clean)
     strangers = [
-        next((k % count for k in range(i + 1, i + count) if identity[clean[k % count]] != identity[row]), i)
+        next(k % count for k in range(i + 1, i + count) if identity[clean[k % count]] != identity[row])
         for i, row in enumerate(clean)
     ]
     rows = []
@@ -102,6 +103,8 @@ def exchanged(table: pd.DataFrame, templates: Templates, siamese: ensemble.Ensem
 def main(args: argparse.Namespace) -> None:
     train, val = split_folders(args.data_dir, "B")
     table = task_b_table(val or train)
+    if table.loc[table["condition"] == "clean", "identity"].nunique() < 2:
+        raise FacecomError(f"{val or train}: clean photos of two people are needed, to exchange their faces")
     device = cli.pick_device(args.device)
     siamese = ensemble.load([], "siamese", device=device, amp=cli.pick_amp(args.amp, device))
     options = {"workers": args.workers, "progress": None if args.quiet else "photos"}

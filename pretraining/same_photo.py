@@ -123,8 +123,8 @@ def main(args):
     photo = np.concatenate([photo, number + photo.max() + 1])
     matrix, offset = discriminant(np.concatenate([x, more]), photo, args.components, CONFIG["size"], args.shrinkage)
     model = build_model({"task": "same_photo", **CONFIG})
-    model.discriminant.weight.data = torch.from_numpy(matrix.T.astype(np.float16).astype(np.float32).copy())
-    model.discriminant.bias.data = torch.from_numpy(offset.astype(np.float16).astype(np.float32))
+    model.discriminant.weight.data, model.discriminant.bias.data = torch.tensor(matrix.T), torch.tensor(offset)
+    model.half().float()  # what is judged is what will be stored
 
     def described(files):
         return model(torch.from_numpy(files)).detach().numpy()

@@ -11,12 +11,20 @@ from facecom import cli
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def module_of(path):
+    """The module of a script, which lies outside the package. path: of the script."""
+    path = Path(path)
+    name = "_".join(path.with_suffix("").parts[-2:]).replace("-", "_")
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 def run(task, *argv, script="test"):
     """Exit code of `comsys-hackathon-task<task>/test.py`, or of another script there."""
     path = ROOT / f"comsys-hackathon-task{task}" / f"{script}.py"
-    spec = importlib.util.spec_from_file_location(f"{script}_script_{task}", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = module_of(path)
     argv = [*map(str, argv), "--device", "cpu", "--quiet"]
     recipes = {"A": module.recipes.GENDER, "B": module.recipes.SIAMESE}[task] if script == "train" else None
     with pytest.raises(SystemExit) as left:

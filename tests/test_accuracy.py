@@ -1,11 +1,11 @@
 """The side-by-side script, on drawn people."""
 
-import importlib.util
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from scripts import module_of
 
 from facecom import photos, results
 from facecom.errors import FacecomError
@@ -15,10 +15,7 @@ SCRIPT = Path(__file__).parents[1] / "benchmarks" / "accuracy.py"
 
 @pytest.fixture(scope="module")
 def accuracy():
-    spec = importlib.util.spec_from_file_location("accuracy", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return module_of(SCRIPT)
 
 
 @pytest.fixture(scope="module")

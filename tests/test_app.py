@@ -1,6 +1,5 @@
 """The page: its functions, and the page itself in a headless browser where there is one."""
 
-import importlib.util
 import re
 import shutil
 from pathlib import Path
@@ -9,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scripts import module_of
 
 from facecom import FaceVerifier, GenderPredictor
 from facecom.conditions import DISTORTIONS, distort
@@ -22,9 +22,7 @@ OFF = (0,) * len(DISTORTIONS)
 def app(siamese_file, gender_file, monkeypatch):
     """app.py on random weights."""
     torch.set_num_threads(1)
-    spec = importlib.util.spec_from_file_location("app", ROOT / "app.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = module_of(ROOT / "app.py")
     verifier, predictor = (
         FaceVerifier(siamese_file, device="cpu", faces_only=True),
         GenderPredictor(gender_file, align="finder"),

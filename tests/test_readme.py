@@ -1,7 +1,6 @@
 """What the documents say can be done: their commands exist, their examples run."""
 
 import argparse
-import importlib.util
 import re
 import shlex
 from functools import cache
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scripts import module_of
 
 from facecom import cli
 
@@ -41,9 +41,7 @@ def commands() -> list[list[str]]:
 @cache
 def parser_of(script: str) -> argparse.ArgumentParser:
     path = ROOT / script
-    spec = importlib.util.spec_from_file_location("_".join(path.with_suffix("").parts[-2:]).replace("-", "_"), path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = module_of(path)
     if hasattr(module, "get_args_parser"):
         return module.get_args_parser()
     make = {"download_data": "data_arguments", "download_weights": "weights_arguments"}[path.stem]

@@ -1,10 +1,10 @@
-import importlib.util
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from scripts import module_of
 
 from facecom import same_photo
 from facecom.conditions import DISTORTIONS, distort
@@ -96,10 +96,7 @@ def test_disturbed_photos_differ_little(people):
 
 @pytest.fixture(scope="module")
 def benchmark():
-    spec = importlib.util.spec_from_file_location("benchmark", ROOT / "benchmarks" / "same_photo.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return module_of(ROOT / "benchmarks" / "same_photo.py")
 
 
 def test_another_face_is_put_where_the_face_was(benchmark):

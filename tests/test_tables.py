@@ -1,7 +1,7 @@
-import importlib.util
 from pathlib import Path
 
 import pytest
+from scripts import module_of
 
 from facecom import results
 from facecom.errors import FacecomError
@@ -12,10 +12,7 @@ COLUMNS = ("embedder", "align", *results.COLUMNS)
 
 @pytest.fixture(scope="module")
 def tables():
-    spec = importlib.util.spec_from_file_location("tables", ROOT / "benchmarks" / "tables.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return module_of(ROOT / "benchmarks" / "tables.py")
 
 
 @pytest.fixture

@@ -1,13 +1,13 @@
 """Both train.py from end to end on drawn people, with a network of 200,000 weights."""
 
 import csv
-import importlib.util
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from scripts import module_of
 
 from facecom import checkpoint, cli, gender_training, siamese_training
 from facecom.errors import FacecomError
@@ -25,11 +25,7 @@ def one_thread():
 
 def load(task):
     """The module of a train.py."""
-    path = ROOT / f"comsys-hackathon-task{task}" / "train.py"
-    spec = importlib.util.spec_from_file_location(f"train_{task}", path)
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    return script
+    return module_of(ROOT / f"comsys-hackathon-task{task}" / "train.py")
 
 
 def train(task, *flags):
