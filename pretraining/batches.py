@@ -7,6 +7,8 @@ import numpy as np
 import torch
 
 from facecom.distortions import distort
+from facecom.impulses import without_impulses
+from pretraining.borders import in_front_of, plain_border
 
 #: Noise, rain and glare are where face models fail: they come more often.
 CHANCES = {
@@ -31,7 +33,9 @@ class Augmentation:
     twice: float = 0.1
     severity: tuple[float, ...] = (0.15, 0.2, 0.3, 0.2, 0.15)
     glare_severity: tuple[float, ...] = (0.2, 0.25, 0.55, 0.0, 0.0)  # beyond FACECOM's own (3) nothing is left to learn
-    border: float = 0.3  # share of crops whose outside is replaced
+    border: float = 0.2  # share of crops whose outside is replaced by colours or by themselves
+    surroundings: float = 0.5  # share of crops whose outside is replaced by what surrounds another face
+    without_impulses: float = 0.8  # share of crops that lose salt and pepper as before recognition
 
 
 def jitter_matrix(size_in: int, size_out: int, rng: np.random.Generator) -> np.ndarray:
@@ -46,25 +50,6 @@ def jitter_matrix(size_in: int, size_out: int, rng: np.random.Generator) -> np.n
     return np.hstack([matrix, shift[:, None]])
 
 
-def change_border(crop: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Something else behind the face: the outer pixels filled with a colour, noise, or their own mirror image."""
-    size = crop.shape[0]
-    inset = [int(rng.integers(0, size // 7)) for _ in range(4)]
-    top, bottom, left, right = inset
-    inner = crop[top : size - bottom, left : size - right]
-    kind = rng.integers(4)
-    if kind == 0:
-        colour = [int(c) for c in rng.integers(0, 256, 3)]
-        return cv2.copyMakeBorder(inner, *inset, cv2.BORDER_CONSTANT, value=colour)
-    if kind == 1:
-        return cv2.copyMakeBorder(inner, *inset, cv2.BORDER_REFLECT_101)
-    if kind == 2:
-        return cv2.copyMakeBorder(inner, *inset, cv2.BORDER_REPLICATE)
-    ground = cv2.resize(rng.integers(0, 256, (5, 5, 3), dtype=np.uint8), (size, size), interpolation=cv2.INTER_CUBIC)
-    ground[top : size - bottom, left : size - right] = inner
-    return ground
-
-
 def change_colour(crop: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Brightness, contrast and colour cast of another camera; one crop in twenty is grey."""
     gain = rng.uniform(0.75, 1.25) * rng.uniform(0.93, 1.07, 3)
@@ -76,16 +61,24 @@ def change_colour(crop: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return crop
 
 
-def augment(crop: np.ndarray, size: int, settings: Augmentation, rng: np.random.Generator) -> np.ndarray:
-    """One training view. crop: RGB uint8 [112, 112, 3]; returns RGB uint8 [size, size, 3]."""
-    if rng.random() < settings.border:
-        crop = change_border(crop, rng)
+def augment(
+    crop: np.ndarray, size: int, settings: Augmentation, rng: np.random.Generator, other: np.ndarray | None = None
+) -> np.ndarray:
+    """One training view. crop: RGB uint8 [112, 112, 3]; other: whose surroundings it may get; returns RGB uint8
+    [size, size, 3]."""
+    kind = rng.random()
+    if kind < settings.border:
+        crop = plain_border(crop, rng)
+    elif other is not None and kind < settings.border + settings.surroundings:
+        crop = in_front_of(crop, other, rng)
     crop = change_colour(crop, rng)
     if rng.random() < settings.distorted:
         for _ in range(1 + (rng.random() < settings.twice)):
             name = NAMES[rng.choice(len(NAMES), p=WEIGHTS)]
             chances = settings.glare_severity if name == "sunny" else settings.severity
             crop = distort(crop, name, 1 + int(rng.choice(5, p=chances)), rng, scale=1.0)
+    if rng.random() < settings.without_impulses:
+        crop = without_impulses(crop)
     if rng.random() < 0.5:
         quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(40, 96))]
         crop = cv2.imdecode(cv2.imencode(".jpg", crop, quality)[1], cv2.IMREAD_COLOR)
@@ -104,7 +97,7 @@ class Batches(torch.utils.data.Dataset):
     def __init__(self, people, batch_size: int, steps: int, size: int, settings: Augmentation, seed: int):
         self.people, self.indexes, self.batch_size, self.steps = people, people.training, batch_size, steps
         self.size, self.settings, self.seed = size, settings, seed
-        self.as_it_is = replace(settings, distorted=0.0)
+        self.as_it_is = replace(settings, distorted=0.0, surroundings=0.0)
 
     def __len__(self):
         return self.steps
@@ -114,9 +107,19 @@ class Batches(torch.utils.data.Dataset):
         rng = np.random.default_rng((self.seed, 1, step))
         chosen = self.indexes[self._places(step)]
         kinds = [self.as_it_is if self.people.is_copy[i] else self.settings for i in chosen]
-        crops = [self.people.crops[i] for i in chosen]
-        views = np.stack([augment(crop, self.size, kind, rng) for crop, kind in zip(crops, kinds, strict=True)])
+        views = [
+            augment(self.people.crops[i], self.size, kind, rng, other)
+            for i, kind, other in zip(chosen, kinds, self._surroundings(rng, len(chosen)), strict=True)
+        ]
+        views = np.stack(views)
         return torch.from_numpy(views), torch.from_numpy(chosen)
+
+    def _surroundings(self, rng: np.random.Generator, count: int) -> list:
+        """Crops out of whole photos, or None where there are none."""
+        whole = self.people.whole
+        if not len(whole):
+            return [None] * count
+        return [self.people.crops[i] for i in whole[rng.integers(0, len(whole), count)]]
 
     def _places(self, step: int) -> np.ndarray:
         """Which of the indexes this step sees: every photo once before any comes again."""

@@ -1,11 +1,12 @@
 """Aligned crops and their teacher embeddings, packed once so that training only reads arrays.
 
-    python -m pretraining.crops --faces faces.parquet --data_dir data/Task_B/train --teacher mobilefacenet.onnx \
-        --detector_model yunet.onnx --output crops
+    python -m pretraining.crops --faces faces.parquet --heads heads.parquet --data_dir data/Task_B/train \
+        --apart_from data/Task_B/val --teacher mobilefacenet.onnx --detector_model yunet.onnx --output crops
 
 Writes `crops.npy` (RGB uint8 [N, 112, 112, 3]), `teacher.npy` (float32 [N, 2, D], unit length; the photo and its
 mirror image) and `people.csv` (a row a crop: `identity,group,gender,source,file`; `group` is what must not be split
-between training and held-back people: the family, or the identity itself).
+between training and held-back people: the family, or the identity itself; both are empty where nobody knows, and `file`
+is where the crop did not come out of a whole photo).
 """
 
 import argparse
@@ -23,6 +24,11 @@ from tqdm import tqdm
 from facecom.detector import detect, open_detector
 from facecom.faces import align
 from facecom.holdback import group_of
+from pretraining.framings import head_photos
+
+#: Cosine of two teacher embeddings above which two photos may well be of one person: of the 9,500 head photos 40 come
+#: so near to a photo of FACECOM val, and five of the nearest six are of that very person.
+RESEMBLES = 0.45
 
 PHOTO_TYPES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
 
@@ -52,6 +58,12 @@ def crops_of_folder(folder: Path, detector):
                 yield align(photo, landmarks), (person.name, person.name, "", folder.name, f"{person.name}/{file.name}")
 
 
+def crops_of_heads(path: Path):
+    """Aligned crops of a table of head photos with landmarks (`framings.head_photos`); nobody knows who they are."""
+    for number, photo in enumerate(head_photos(path)):
+        yield align(photo.image, photo.landmarks), ("", "", "", path.stem, f"{number}")
+
+
 def teacher_embeddings(crops: np.ndarray, teacher: str) -> np.ndarray:
     """float32 [N, 2, D], unit length: the embedding of each crop and of its mirror image.
 
@@ -77,35 +89,48 @@ def teacher_embeddings(crops: np.ndarray, teacher: str) -> np.ndarray:
         return np.stack(list(tqdm(threads.map(embed, crops), total=len(crops), desc="teacher", mininterval=10)))
 
 
+def apart_from(embeddings: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """bool [N]: who resembles none of the others. embeddings: float32 [N, 2, D]; others: float32 [M, 2, D], unit."""
+    mine, theirs = (both.sum(1) / np.linalg.norm(both.sum(1), axis=1, keepdims=True) for both in (embeddings, others))
+    return (mine @ theirs.T).max(1) <= RESEMBLES
+
+
+def gather(args) -> tuple[np.ndarray, list]:
+    """(crops, rows of `people.csv`): the tables, then the heads, then the folders."""
+    sources = [crops_of_table(Path(table)) for table in args.faces]
+    sources += [crops_of_heads(Path(table)) for table in args.heads]
+    detector = open_detector(args.detector_model) if args.data_dir else None
+    sources += [crops_of_folder(Path(folder), detector) for folder in args.data_dir]
+    found = [pair for source in sources for pair in tqdm(source, mininterval=10)]
+    return np.stack([crop for crop, _ in found]), [row for _, row in found]
+
+
 def main(args):
     output = Path(args.output)
     output.mkdir(parents=True, exist_ok=True)
-    rows, crops = [], []
-    for table in args.faces:
-        for crop, row in tqdm(crops_of_table(Path(table)), desc=Path(table).name, mininterval=10):
-            crops.append(crop)
-            rows.append(row)
-    if args.data_dir:
-        detector = open_detector(args.detector_model)
-        for folder in args.data_dir:
-            for crop, row in tqdm(crops_of_folder(Path(folder), detector), desc=folder, mininterval=10):
-                crops.append(crop)
-                rows.append(row)
-    crops = np.stack(crops)
+    crops, rows = gather(args)
+    embeddings = teacher_embeddings(crops, args.teacher)
+    if args.apart_from:
+        found = [crop for crop, _ in crops_of_folder(Path(args.apart_from), open_detector(args.detector_model))]
+        kept = np.flatnonzero(apart_from(embeddings, teacher_embeddings(np.stack(found), args.teacher)))
+        print(f"{len(rows) - len(kept)} photos resemble someone in {args.apart_from} and are left out")
+        crops, rows, embeddings = crops[kept], [rows[i] for i in kept], embeddings[kept]
     np.save(output / "crops.npy", crops)
+    np.save(output / "teacher.npy", embeddings)
     with open(output / "people.csv", "w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["identity", "group", "gender", "source", "file"])
         writer.writerows(rows)
-    np.save(output / "teacher.npy", teacher_embeddings(crops, args.teacher))
 
 
 def get_args_parser():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--faces", nargs="*", default=[], help="parquet tables of aligned crops")
+    parser.add_argument("--heads", nargs="*", default=[], help="parquet tables of head photos with landmarks")
     parser.add_argument("--data_dir", nargs="*", default=[], help="folders of identity folders: the clean photos")
+    parser.add_argument("--apart_from", help="identity folders to be tested on: who resembles them is left out")
     parser.add_argument("--teacher", required=True, help="ONNX face embedder, 112 px RGB crops, ImageNet mean and std")
-    parser.add_argument("--detector_model", help="YuNet ONNX file, for --data_dir")
+    parser.add_argument("--detector_model", help="YuNet ONNX file, for --data_dir and --apart_from")
     parser.add_argument("--output", default="crops")
     return parser
 

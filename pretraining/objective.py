@@ -14,19 +14,21 @@ def normalised(views: torch.Tensor, device: str) -> torch.Tensor:
 
 
 def objective(model, views, targets, labels, identity_loss, args) -> tuple[torch.Tensor, dict]:
-    """Loss of a batch and its parts. views: float [B, 3, H, W]; targets: float32 [B, 128], unit; labels: int64 [B]."""
+    """Loss of a batch and its parts. views: float [B, 3, H, W]; targets: float32 [B, 128], unit; labels: int64 [B],
+    -1 where nobody knows who it is."""
     student, quality = model.embed_with_quality(views)
     cosine = (student * targets).sum(1)
     parts = {"distillation": (1 - cosine).mean()}
     loss = args.distillation_weight * parts["distillation"]
     # The quality head predicts how near the embedding is to that of the clean photo.
     loss = loss + F.mse_loss(quality, cosine.detach().clamp(0, 1))
-    if identity_loss is not None:
-        parts["identity"] = identity_loss(student, labels)
+    known = labels >= 0
+    if identity_loss is not None and known.any():
+        parts["identity"] = identity_loss(student[known], labels[known])
         loss = loss + args.identity_weight * parts["identity"]
     if args.contrast_weight:
         logits = student @ targets.T * 20
-        same = labels[:, None] == labels[None]
+        same = (labels[:, None] == labels[None]) & known
         same.fill_diagonal_(False)
         own = torch.arange(len(logits), device=logits.device)
         parts["contrast"] = F.cross_entropy(logits.masked_fill(same, -1e4), own)

@@ -18,8 +18,9 @@ import torch
 from sklearn.covariance import shrunk_covariance
 from sklearn.decomposition import PCA
 
-from facecom import checkpoint, metrics
+from facecom import checkpoint, cli, metrics
 from facecom.conditions import DISTORTIONS, distort
+from facecom.errors import FacecomError
 from facecom.models import build_model
 from facecom.photos import hold_back, read_photo, task_b_table
 from facecom.same_photo import SIDE, gradients
@@ -86,7 +87,12 @@ def split_heads(table: Path, used: int) -> tuple[list[np.ndarray], list[np.ndarr
 
 
 def discriminant(x: np.ndarray, photo: np.ndarray, components: int, size: int, shrinkage: float) -> tuple:
-    """(matrix [D, size], offset [size]): x @ matrix + offset is the discriminant space. x: [N, D]; photo: int [N]."""
+    """(matrix [D, size], offset [size]): x @ matrix + offset is the discriminant space. x: [N, D]; photo: int [N].
+
+    Raises FacecomError for too few photos: `size` directions between photos need more than `size` of them.
+    """
+    if len(np.unique(photo)) <= size:
+        raise FacecomError(f"{len(np.unique(photo))} photos are too few: a descriptor of {size} numbers needs more")
     pca = PCA(components, svd_solver="randomized", random_state=0).fit(x)
     points = pca.transform(x)
     count = np.bincount(photo)[:, None]
@@ -161,4 +167,4 @@ def get_args_parser():
 
 
 if __name__ == "__main__":
-    main(get_args_parser().parse_args())
+    cli.run(main, get_args_parser())

@@ -130,7 +130,8 @@ def main(args):
         operating_points=best["points"], limits=limits, args=about["args"], epoch=about["epoch"], metrics=metrics,
         data=about["data"], half=True,
     )  # fmt: skip
-    write_provenance(Path(args.output), ("facecom", "faces", "teacher", "landmarks"), "python -m pretraining.ship")
+    sources = ("facecom", "faces", "heads", "teacher", "landmarks")
+    write_provenance(Path(args.output), sources, "python -m pretraining.ship")
     refused = np.mean((confidence < limits["face_confidence"]) | (best["quality"] < limits["quality"]))
     print(f"{args.output}: limits {limits}, below which are {refused:.1%} of the held-back photos")
 

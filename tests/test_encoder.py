@@ -19,6 +19,7 @@ from facecom.synthetic import draw_person, write_sample  # noqa: E402
 from pretraining import copies, encoder, ship, soup  # noqa: E402
 from pretraining.batches import Augmentation, Batches  # noqa: E402
 from pretraining.experiments import compare  # noqa: E402
+from pretraining.objective import objective  # noqa: E402
 from pretraining.people import People  # noqa: E402
 
 
@@ -86,6 +87,39 @@ def test_real_copies_train_with_their_clean_photos_target_and_are_not_distorted_
     views, indexes = Batches(people, 19, 1, 64, Augmentation(distorted=1.0, border=0.0), 0)[0]
     copy = views[indexes.tolist().index(24)].numpy()
     assert np.ptp(copy[20:44, 20:44], (0, 1)).max() < 12  # one colour still, but for the camera's cast and JPEG
+
+
+def test_a_face_is_seen_in_the_surroundings_of_a_whole_photo(crops, tmp_path):
+    folder = tmp_path / "crops"
+    shutil.copytree(crops, folder)
+    rows = (folder / "people.csv").read_text().splitlines()
+    white = int(People(crops).training[0])
+    rows[1 + white] += "photo.jpg"  # the only one cut from a whole photo
+    (folder / "people.csv").write_text("\n".join(rows) + "\n")
+    pictures = np.zeros((24, 112, 112, 3), np.uint8)
+    pictures[white] = 255
+    np.save(folder / "crops.npy", pictures)
+    people = People(folder)
+    assert people.whole.tolist() == [white]
+    settings = Augmentation(distorted=0.0, border=0.0, surroundings=1.0)
+    views, indexes = Batches(people, 18, 1, 64, settings, 0)[0]
+    for view, index in zip(views.numpy(), indexes, strict=True):
+        assert (view[30:45, 25:39].mean() > 128) == (index == white)  # the face is its own
+        assert (view > 128).mean() > 0.15  # round a black face, too, it is white
+
+
+def test_a_photo_of_nobody_knows_whom_has_no_identity_loss(crops, tmp_path):
+    args = arguments(crops, tmp_path)
+    run = encoder.Run(args)
+    views = torch.rand(4, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    targets = torch.from_numpy(run.people.targets[run.people.training[:4]])
+    labels = torch.tensor([-1, 2, -1, 5])
+    run.model.eval()
+    _, parts = objective(run.model, views, targets, labels, run.identity_loss, args)
+    expected = run.identity_loss(run.model.embed(views[[1, 3]]), labels[[1, 3]])
+    assert parts["identity"] == pytest.approx(float(expected.detach()), rel=1e-5)
+    _, parts = objective(run.model, views, targets, torch.full((4,), -1), run.identity_loss, args)
+    assert set(parts) == {"distillation"}
 
 
 def test_copies_are_packed_as_the_finder_sees_them(tmp_path):

@@ -4,12 +4,16 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from heads import drawn_heads, write_heads
 from scripts import module_of
 
-from facecom import same_photo
+from facecom import checkpoint, same_photo
 from facecom.conditions import DISTORTIONS, distort
+from facecom.errors import FacecomError
 from facecom.photos import read_photo, task_b_table
 from facecom.synthetic import draw_person
+from pretraining import same_photo as training
 from pretraining.same_photo import FAR, discriminant, disturb, fix_threshold
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -92,6 +96,29 @@ def test_disturbed_photos_differ_little(people):
         other = disturb(photo, rng)
         assert other.shape == photo.shape and other.dtype == np.uint8
         assert same_photo.gradients(photo) @ same_photo.gradients(other) > 0.7
+
+
+def test_training_writes_a_descriptor_that_tells_photographs_apart(sample_b, people, tmp_path):
+    output = tmp_path / "same_photo.pt"
+    heads = write_heads(tmp_path / "heads.parquet", drawn_heads(150, size=64, seed=100))
+    words = f"--data_dir {sample_b}/train --heads {heads} --output {output} --components 160 --threads 1"
+    training.main(training.get_args_parser().parse_args(words.split()))
+    loaded = checkpoint.load(output, "same_photo")
+    assert loaded.info["data"]["heads"] == 140 and loaded.info["data"]["held_heads"] == 10
+    assert loaded.operating_points[0]["far"] == FAR
+    assert (tmp_path / "same_photo.json").exists()
+    copies = [distort(photo, "foggy", 2, seed) for seed, photo in enumerate(people)]
+    described, own = (
+        loaded.model(torch.from_numpy(np.stack([same_photo.gradients(photo) for photo in photos])))
+        for photos in (copies, people)
+    )
+    assert (described @ own.T).argmax(1).tolist() == list(range(len(people)))
+
+
+def test_as_many_directions_as_photos_cannot_be_fitted():
+    x = np.random.default_rng(0).normal(size=(40, 30))
+    with pytest.raises(FacecomError, match="20 photos are too few: a descriptor of 20 numbers needs more"):
+        discriminant(x, np.repeat(np.arange(20), 2), components=10, size=20, shrinkage=0.1)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,33 @@
+"""A table of drawn heads, as `pretraining` reads them."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from facecom.synthetic import draw_person
+
+PARTS = ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
+COLUMNS = [f"{part}_{axis}" for part in PARTS for axis in "xy"]
+
+
+def encoded(image: np.ndarray, kind: str = "PNG") -> bytes:
+    """RGB uint8 [H, W, 3] -> the bytes of a file."""
+    data = io.BytesIO()
+    Image.fromarray(image).save(data, kind)
+    return data.getvalue()
+
+
+def write_heads(path: Path, drawn: list[tuple[np.ndarray, np.ndarray]]) -> Path:
+    """A Parquet table of (photo, landmarks) pairs, genders by turns; returns its path."""
+    table = pd.DataFrame([landmarks.reshape(-1) for _, landmarks in drawn], columns=COLUMNS)
+    genders = [("male", "female")[number % 2] for number in range(len(drawn))]
+    table.assign(image=[encoded(image) for image, _ in drawn], gender=genders).to_parquet(path)
+    return path
+
+
+def drawn_heads(count: int, size: int = 112, seed: int = 0) -> list[tuple[np.ndarray, np.ndarray]]:
+    """(RGB uint8 [size, size, 3], landmarks float32 [5, 2]) of `count` drawn people."""
+    return [draw_person(seed + number, 0, size=size) for number in range(count)]
