@@ -19,6 +19,7 @@ import csv
 import json
 import math
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -144,9 +145,9 @@ def write(state: dict, path: Path):
 def batches_of(run: Run, size: int):
     """Batches of this size from the present step on."""
     args = run.args
-    settings = Augmentation(distorted=args.distorted)
+    settings = Augmentation(distorted=args.distorted, glare=args.glare)
     if args.curriculum and run.progress < args.curriculum:
-        settings = Augmentation(distorted=args.distorted * 0.6, severity=(0.5, 0.3, 0.2, 0, 0))
+        settings = replace(settings, distorted=args.distorted * 0.6, severity=(0.5, 0.3, 0.2, 0, 0))
     total = args.photos // args.batch_size + 1
     data = Batches(run.people, args.batch_size, total, size, settings, args.seed)
     return torch.utils.data.DataLoader(
@@ -269,6 +270,7 @@ def get_args_parser():
     recipe.add_argument("--scale", type=float, default=24.0)
     recipe.add_argument("--contrast_weight", type=float, default=0.0)
     recipe.add_argument("--distorted", type=float, default=0.7, help="share of distorted crops")
+    recipe.add_argument("--glare", type=float, default=0.18, help="share of glare among the distortions")
     recipe.add_argument("--curriculum", type=float, default=0.0, help="share of the leg with mild severities")
     machine = parser.add_argument_group("machine")
     machine.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")

@@ -1,0 +1,54 @@
+"""How training views are drawn: which distortions, how often."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from pretraining import batches
+from pretraining.batches import CHANCES, Augmentation, augment
+
+CROP = np.full((112, 112, 3), 128, np.uint8)
+
+
+def drawn(monkeypatch, settings: Augmentation, count: int = 2000) -> Counter:
+    """How often each condition was asked for in `count` views."""
+    asked = Counter()
+
+    def record(crop, name, severity, rng, scale):
+        asked[name] += 1
+        assert severity in range(1, 6) and not (name == "sunny" and severity > 3)
+        return crop
+
+    monkeypatch.setattr(batches, "distort", record)
+    rng = np.random.default_rng(0)
+    for _ in range(count):
+        augment(CROP, 32, settings, rng)
+    return asked
+
+
+def test_glare_has_its_share_and_the_others_keep_theirs_among_themselves(monkeypatch):
+    asked = drawn(monkeypatch, Augmentation(distorted=1.0, twice=0.0, glare=0.4))
+    assert asked.total() == 2000 and asked["sunny"] == pytest.approx(800, abs=70)
+    for name, chance in CHANCES.items():
+        expected = 1200 * chance / sum(CHANCES.values())
+        assert asked[name] == pytest.approx(expected, abs=4.5 * np.sqrt(expected))
+
+
+@pytest.mark.parametrize(("settings", "expected"), [((0.0, 0.5), 0), ((0.5, 0.0), 1000), ((1.0, 0.5), 3000)])
+def test_shares_of_distorted_and_twice_distorted_views(monkeypatch, settings, expected):
+    distorted, twice = settings
+    asked = drawn(monkeypatch, Augmentation(distorted=distorted, twice=twice))
+    assert asked.total() == pytest.approx(expected, abs=100)
+
+
+def test_salt_and_pepper_come_off_as_before_recognition():
+    rng = np.random.default_rng(1)
+    noisy = CROP.copy()
+    noisy[rng.random((112, 112)) < 0.08] = 255
+    spread = {}
+    for share in (0.0, 1.0):
+        settings = Augmentation(distorted=0.0, border=0.0, surroundings=0.0, without_impulses=share)
+        views = [augment(noisy, 112, settings, rng) for _ in range(8)]
+        spread[share] = np.mean([view[30:80, 30:80].std() for view in views])
+    assert spread[1.0] < spread[0.0] / 3
