@@ -24,8 +24,11 @@ def get_args_parser() -> argparse.ArgumentParser:
         parents=[recipes.training_arguments("siamese", HERE / "data" / "Task_B", BEST), cli.shared_arguments()],
     )
     group = parser.add_argument_group("Task B")
-    group.add_argument("--lr", type=float, help="learning rate (default: %(default)s)")
-    group.add_argument("--margin", type=float, default=1.0, help="distance that two people are pushed apart to")
+    known, new = recipes.FROM_ENCODER, recipes.FROM_NOTHING
+    default = "(default: {0} from the shipped encoder or a checkpoint, {1} from imagenet or none)"
+    group.add_argument("--lr", type=float, help=f"learning rate {default.format(known['lr'], new['lr'])}")
+    default = default.format(known["margin"], new["margin"])
+    group.add_argument("--margin", type=float, help=f"distance that two people are pushed apart to {default}")
     parser.set_defaults(**recipes.SIAMESE["facecom"])
     return parser
 

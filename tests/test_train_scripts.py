@@ -186,6 +186,19 @@ def test_published_recipe_restores_its_settings(sample_b, tmp_path):
     assert "held" not in loaded.info["data"]  # selected on val, as published
 
 
+def test_a_network_that_knows_people_is_trained_gently():
+    script = load("B")
+
+    def settings(*flags):
+        args = script.recipes.resolve(cli.parse(script.get_args_parser(), flags, script.recipes.SIAMESE), "siamese")
+        return args.lr, args.margin
+
+    assert settings() == settings("--init", "mine.pt") == (1e-5, 1.4)
+    assert settings("--init", "none") == settings("--init", "imagenet") == (1e-4, 1.0)
+    assert settings("--lr", "0.002", "--margin", "1.2") == (0.002, 1.2)
+    assert settings("--recipe", "published", "--init", "face") == (1e-4, 1.0)
+
+
 def test_published_network_follows_init():
     script = load("A")
     parse = lambda *flags: cli.parse(script.get_args_parser(), flags, script.recipes.GENDER)  # noqa: E731
