@@ -31,9 +31,10 @@ def last_figures(folder: Path) -> dict:
 
 
 def compare(folders: list[Path]) -> list[dict]:
-    """A row a run. Raises FileNotFoundError for a folder that is no run."""
+    """A row a run; a setting that a run's code did not know yet is empty. Raises FileNotFoundError for a folder that is
+    no run."""
     settings = [json.loads((folder / "args.json").read_text()) for folder in folders]
-    names = [name for name in settings[0] if name not in NOT_RECIPE]
+    names = dict.fromkeys(name for one in settings for name in one if name not in NOT_RECIPE)
     differ = [name for name in names if len({str(one.get(name)) for one in settings}) > 1]
     return [
         {"run": folder.name, **{name: one.get(name) for name in differ}, **last_figures(folder)}

@@ -1,6 +1,7 @@
 """The encoder's training, on a few drawn people: what it writes, that it learns, and that it resumes."""
 
 import csv
+import json
 import shutil
 from pathlib import Path
 
@@ -160,6 +161,10 @@ def test_optimizers_move_the_weights_and_files_are_written(crops, tmp_path):
         ("muon", "muon", "16"),
     ]
     assert "seed" not in rows[0]  # only what differs
+    # A run of before there was a setting has none.
+    old = json.loads((tmp_path / "adamw" / "args.json").read_text())
+    (tmp_path / "adamw" / "args.json").write_text(json.dumps({k: v for k, v in old.items() if k != "glare"}))
+    assert [row["glare"] for row in compare([tmp_path / "adamw", tmp_path / "muon"])] == [None, 0.18]
 
 
 def test_a_resumed_run_ends_with_the_same_weights(crops, tmp_path, monkeypatch):
