@@ -6,6 +6,7 @@ import torch
 
 from facecom import mirror
 from facecom.distortions import distort
+from facecom.impulses import without_impulses
 
 CONDITIONS = ("clean", "blurred", "foggy", "lowlight", "noisy", "rainy", "resized", "sunny")
 
@@ -51,6 +52,7 @@ def validate(model, people, device: str, amp: bool, size: int, limit: int = 1500
         probes = gallery
         if condition != "clean":
             copies = [distort(crop, condition, 3, int(i), scale=1.0) for crop, i in zip(crops, chosen, strict=True)]
+            copies = [without_impulses(copy) for copy in copies]  # as before recognition
             probes = embed(model, resized(np.stack(copies), size), device, amp)
         scores = probes @ gallery.T
         impostors = np.sort(scores[~same])
