@@ -24,11 +24,10 @@ def get_args_parser() -> argparse.ArgumentParser:
         parents=[recipes.training_arguments("siamese", HERE / "data" / "Task_B", BEST), cli.shared_arguments()],
     )
     group = parser.add_argument_group("Task B")
-    known, new = recipes.FROM_ENCODER, recipes.FROM_NOTHING
-    default = "(default: {0} from the shipped encoder or a checkpoint, {1} from imagenet or none)"
-    group.add_argument("--lr", type=float, help=f"learning rate {default.format(known['lr'], new['lr'])}")
-    default = default.format(known["margin"], new["margin"])
-    group.add_argument("--margin", type=float, help=f"distance that two people are pushed apart to {default}")
+    for name, meaning in (("lr", "learning rate"), ("margin", "distance that two people are pushed apart to")):
+        known, new = recipes.FROM_ENCODER[name], recipes.FROM_NOTHING[name]
+        default = f"(default: {known} from the shipped encoder or a checkpoint, {new} from imagenet or none)"
+        group.add_argument(f"--{name}", type=float, help=f"{meaning} {default}")
     parser.set_defaults(**recipes.SIAMESE["facecom"])
     return parser
 

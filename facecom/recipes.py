@@ -112,9 +112,10 @@ def resolve(args: argparse.Namespace, task: str) -> argparse.Namespace:
     if args.recipe == "published" and args.init in ("imagenet", "none"):
         for name, value in PUBLISHED_NETWORK[task].items():
             setattr(args, name, getattr(args, name) or value)
-    for name, value in (FROM_NOTHING if args.init in ("imagenet", "none") else FROM_ENCODER).items():
-        if task == "siamese" and getattr(args, name) is None:
-            setattr(args, name, value)
+    if task == "siamese":
+        start = FROM_NOTHING if args.init in ("imagenet", "none") else FROM_ENCODER
+        args.lr = start["lr"] if args.lr is None else args.lr
+        args.margin = start["margin"] if args.margin is None else args.margin
     args.align = args.align or DEFAULT_ALIGN
     for name, least in (("epochs", 1), ("batch_size", 1), ("patience", 1), ("workers", 0)):
         if getattr(args, name) < least:

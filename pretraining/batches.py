@@ -112,8 +112,7 @@ class Batches(torch.utils.data.Dataset):
             augment(self.people.crops[i], self.size, kind, rng, other)
             for i, kind, other in zip(chosen, kinds, self._surroundings(rng, len(chosen)), strict=True)
         ]
-        views = np.stack(views)
-        return torch.from_numpy(views), torch.from_numpy(chosen)
+        return torch.from_numpy(np.stack(views)), torch.from_numpy(chosen)
 
     def _surroundings(self, rng: np.random.Generator, count: int) -> list:
         """Crops out of whole photos, or None where there are none."""

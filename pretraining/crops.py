@@ -112,8 +112,9 @@ def main(args):
     embeddings = teacher_embeddings(crops, args.teacher)
     if args.apart_from:
         found = [crop for crop, _ in crops_of_folder(Path(args.apart_from), open_detector(args.detector_model))]
-        kept = np.flatnonzero(apart_from(embeddings, teacher_embeddings(np.stack(found), args.teacher)))
-        print(f"{len(rows) - len(kept)} photos resemble someone in {args.apart_from} and are left out")
+        apart = apart_from(embeddings, teacher_embeddings(np.stack(found), args.teacher))
+        kept = np.flatnonzero(apart | np.array([row[0] != "" for row in rows]))
+        print(f"{len(rows) - len(kept)} heads resemble someone in {args.apart_from} and are left out")
         crops, rows, embeddings = crops[kept], [rows[i] for i in kept], embeddings[kept]
     np.save(output / "crops.npy", crops)
     np.save(output / "teacher.npy", embeddings)
@@ -128,7 +129,7 @@ def get_args_parser():
     parser.add_argument("--faces", nargs="*", default=[], help="parquet tables of aligned crops")
     parser.add_argument("--heads", nargs="*", default=[], help="parquet tables of head photos with landmarks")
     parser.add_argument("--data_dir", nargs="*", default=[], help="folders of identity folders: the clean photos")
-    parser.add_argument("--apart_from", help="identity folders to be tested on: who resembles them is left out")
+    parser.add_argument("--apart_from", help="identity folders to be tested on: heads that resemble them are left out")
     parser.add_argument("--teacher", required=True, help="ONNX face embedder, 112 px RGB crops, ImageNet mean and std")
     parser.add_argument("--detector_model", help="YuNet ONNX file, for --data_dir and --apart_from")
     parser.add_argument("--output", default="crops")

@@ -15,6 +15,7 @@ from PIL import Image
 
 from facecom.conditions import DISTORTIONS, distort
 from facecom.detector import mirror, open_detector, steady_landmarks
+from facecom.extra import LANDMARK_COLUMNS
 from facecom.faces import LOOSE_TEMPLATE, align, letterbox, similarity
 from facecom.photos import read_photo, task_b_table
 from facecom.synthetic import draw_person, draw_scene
@@ -69,10 +70,8 @@ def facecom_photos(folder: Path, detector_model: str) -> dict[str, list[Photo]]:
 
 def head_photos(table: Path) -> list[Photo]:
     """The rows of a table of head photos (`image` bytes; `left_eye_x` ... `right_mouth_y` in pixels)."""
-    parts = ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
-    columns = [f"{part}_{axis}" for part in parts for axis in "xy"]
     table = pd.read_parquet(table)
-    landmarks = table[columns].to_numpy(np.float32).reshape(-1, 5, 2)
+    landmarks = table[LANDMARK_COLUMNS].to_numpy(np.float32).reshape(-1, 5, 2)
     images = (np.asarray(Image.open(io.BytesIO(data)).convert("RGB")) for data in table["image"])
     return [Photo(image, points, []) for image, points in zip(images, landmarks, strict=True)]
 

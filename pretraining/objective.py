@@ -23,8 +23,8 @@ def objective(model, views, targets, labels, identity_loss, args) -> tuple[torch
     # The quality head predicts how near the embedding is to that of the clean photo.
     loss = loss + F.mse_loss(quality, cosine.detach().clamp(0, 1))
     known = labels >= 0
-    if identity_loss is not None and known.any():
-        parts["identity"] = identity_loss(student[known], labels[known])
+    if identity_loss is not None:
+        parts["identity"] = identity_loss(student[known], labels[known]) if known.any() else loss.new_zeros(())
         loss = loss + args.identity_weight * parts["identity"]
     if args.contrast_weight:
         logits = student @ targets.T * 20

@@ -7,22 +7,20 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from facecom.extra import LANDMARK_COLUMNS
 from facecom.synthetic import draw_person
 
-PARTS = ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
-COLUMNS = [f"{part}_{axis}" for part in PARTS for axis in "xy"]
 
-
-def encoded(image: np.ndarray, kind: str = "PNG") -> bytes:
-    """RGB uint8 [H, W, 3] -> the bytes of a file."""
+def encoded(image: np.ndarray) -> bytes:
+    """RGB uint8 [H, W, 3] -> the bytes of a PNG file."""
     data = io.BytesIO()
-    Image.fromarray(image).save(data, kind)
+    Image.fromarray(image).save(data, "PNG")
     return data.getvalue()
 
 
 def write_heads(path: Path, drawn: list[tuple[np.ndarray, np.ndarray]]) -> Path:
     """A Parquet table of (photo, landmarks) pairs, genders by turns; returns its path."""
-    table = pd.DataFrame([landmarks.reshape(-1) for _, landmarks in drawn], columns=COLUMNS)
+    table = pd.DataFrame([landmarks.reshape(-1) for _, landmarks in drawn], columns=LANDMARK_COLUMNS)
     genders = [("male", "female")[number % 2] for number in range(len(drawn))]
     table.assign(image=[encoded(image) for image, _ in drawn], gender=genders).to_parquet(path)
     return path

@@ -51,11 +51,12 @@ def test_who_resembles_the_people_tested_on_is_left_out(tables, monkeypatch, cap
     folder, _ = tables
     monkeypatch.setattr(crops, "teacher_embeddings", by_order)
     monkeypatch.setattr(crops, "open_detector", lambda path: None)
-    # The two photos to be tested on look like the first two packed, to this teacher.
-    monkeypatch.setattr(crops, "crops_of_folder", lambda path, detector: [(np.zeros((112, 112, 3)), ())] * 2)
+    # The four photos to be tested on look like the first four packed, to this teacher.
+    monkeypatch.setattr(crops, "crops_of_folder", lambda path, detector: [(np.zeros((112, 112, 3)), ())] * 4)
     pictures, teacher, rows = pack(folder, "--apart_from", str(folder / "val"))
-    assert [row["source"] for row in rows] == ["heads"] * 3 and len(pictures) == len(teacher) == 3
-    assert "2 photos resemble someone" in capsys.readouterr().out
+    # Who has a name stays: that a set with names is apart is for its names to say.
+    assert [row["identity"] or row["file"] for row in rows] == ["a", "b", "2"] and len(pictures) == len(teacher) == 3
+    assert "2 heads resemble someone" in capsys.readouterr().out
 
 
 def test_resemblance_is_the_cosine_of_the_means_of_photo_and_mirror_image():

@@ -1,9 +1,7 @@
-import io
-
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
+from heads import encoded
 
 from facecom.errors import FacecomError
 from facecom.extra import LANDMARK_COLUMNS, joined, open_extra, parted
@@ -11,12 +9,6 @@ from facecom.faces import TEMPLATE, Aligner, align, template_of
 from facecom.holdback import is_held_back
 
 pytest.importorskip("pyarrow", reason="tables need pyarrow: pip install pyarrow")
-
-
-def encoded(image):
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "png")
-    return buffer.getvalue()
 
 
 @pytest.fixture
