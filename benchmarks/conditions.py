@@ -18,17 +18,20 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from facecom import cli  # noqa: E402
 from facecom.conditions import DISTORTIONS, distort  # noqa: E402
+from facecom.jpeg import through_jpeg  # noqa: E402
+from facecom.photos import read_photo  # noqa: E402
 
 JPEG_QUALITY = 75  # what FACECOM's files are saved with
 
 
-def jpeg(image: np.ndarray, quality: int = JPEG_QUALITY) -> np.ndarray:
-    return cv2.imdecode(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR)
+def ours(clean: np.ndarray, condition: str, seed: int) -> np.ndarray:
+    """Our copy at severity 3, out of a file like FACECOM's. RGB uint8 [H, W, 3] in and out."""
+    return through_jpeg(distort(clean, condition, 3, seed=seed), JPEG_QUALITY)
 
 
 def statistics(copy: np.ndarray, clean: np.ndarray) -> dict[str, float]:
-    """copy, clean: BGR uint8 [H, W, 3] of one photo. Values in grey levels, shares in [0, 1]."""
-    grey = cv2.cvtColor(copy, cv2.COLOR_BGR2GRAY)
+    """copy, clean: RGB uint8 [H, W, 3] of one photo. Values in grey levels, shares in [0, 1]."""
+    grey = cv2.cvtColor(copy, cv2.COLOR_RGB2GRAY)
     middle = grey[53:171, 53:171] if grey.shape == (224, 224) else grey
     difference = copy.astype(np.float32) - clean
     return {
@@ -49,12 +52,12 @@ def measure(data_dir: Path, count: int, seed: int) -> list[dict]:
     for condition in DISTORTIONS:
         real, simulated = [], []
         for number, path in enumerate(photos):
-            clean = cv2.imread(str(path))
-            copy = cv2.imread(str(path.parent / "distortion" / f"{path.stem}_{condition}.jpg"))
-            if copy is None:
+            own = path.parent / "distortion" / f"{path.stem}_{condition}.jpg"
+            if not own.is_file():
                 continue
-            real.append(statistics(copy, clean))
-            simulated.append(statistics(jpeg(distort(clean, condition, 3, seed=number)), clean))
+            clean = read_photo(path)
+            real.append(statistics(read_photo(own), clean))
+            simulated.append(statistics(ours(clean, condition, number), clean))
         for name in real[0]:
             rows.append(
                 {
@@ -73,11 +76,11 @@ def draw(data_dir: Path, picture: Path, count: int, seed: int):
     photos = random.Random(seed).sample(sorted(data_dir.glob("*/*.jpg")), count)
     lines = []
     for number, path in enumerate(photos):
-        clean = cv2.imread(str(path))
-        own = [cv2.imread(str(path.parent / "distortion" / f"{path.stem}_{c}.jpg")) for c in DISTORTIONS]
+        clean = read_photo(path)
+        own = [read_photo(path.parent / "distortion" / f"{path.stem}_{c}.jpg") for c in DISTORTIONS]
         lines += [np.hstack([clean, *own])]
-        lines += [np.hstack([clean, *(jpeg(distort(clean, c, 3, seed=number)) for c in DISTORTIONS)])]
-    cv2.imwrite(str(picture), np.vstack(lines))
+        lines += [np.hstack([clean, *(ours(clean, c, number) for c in DISTORTIONS)])]
+    cv2.imwrite(str(picture), np.vstack(lines)[:, :, ::-1])
 
 
 def main(args):

@@ -2,7 +2,7 @@
 
 Severity runs from 1 (mild) to 5 (hardly anything left); 3 looks like FACECOM's own copies. Its constants were measured
 on FACECOM train, clean photo against copy, pixel by pixel (`benchmarks/conditions.py` compares): fog
-`a x + (1 - a) 205` with a mean transmission of .5, low light `.3 x`, glare `x + 277 - 1.5 r` (r: FACECOM pixels from
+`a x + (1 - a) 205` with a mean transmission of .5, low light `.3 x`, glare `x + 264 - 1.41 r` (r: FACECOM pixels from
 its centre), rain `.8 x` plus streaks, impulse noise, Gaussian blur of 2.3 px, half the resolution. `occluded`
 (sunglasses, mask, box) is simulated only: FACECOM has no such copies.
 """
@@ -32,8 +32,8 @@ RAIN_SHARE = (0.08, 0.15, 0.24, 0.33, 0.44)  # of the pixels, under streaks
 RAIN_GAIN = (0.92, 0.86, 0.80, 0.72, 0.64)
 RAIN_LIGHT = 78
 RESIZE_SHARE = (0.75, 0.62, 0.50, 0.28, 0.17)  # of the side length
-GLARE_PEAK = (150, 215, 277, 312, 350)
-GLARE_SLOPE = 1.5  # fall of the glare a pixel
+GLARE_PEAK = (145, 205, 264, 300, 340)
+GLARE_SLOPE = 1.41  # fall of the glare a pixel
 OCCLUDED_SHARE = (0.5, 0.7, 0.85, 1.0, 1.15)  # size of the object, as a share of its usual one
 
 
@@ -108,8 +108,8 @@ def resized(image, severity, rng, scale):
 
 def sunny(image, severity, rng, scale):
     height, width = image.shape[:2]
-    centre_x = width / 2 + rng.normal(0, 8) * scale
-    centre_y = height / 2 + rng.normal(0, 8) * scale
+    centre_x = width / 2 + rng.normal(0, 4) * scale
+    centre_y = height / 2 + rng.normal(0, 4) * scale
     x = np.arange(width, dtype=np.float32) - np.float32(centre_x)
     y = np.arange(height, dtype=np.float32) - np.float32(centre_y)
     radius = np.sqrt(x[None] ** 2 + y[:, None] ** 2) / np.float32(scale)

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from facecom.conditions import SIMULATED, Distort  # before albumentations: it switches off the online version check
+from facecom.impulses import without_impulses
 
 import albumentations as A  # isort: skip
 from albumentations.pytorch import ToTensorV2  # isort: skip
@@ -39,7 +40,7 @@ def train_transform(
     else:
         steps = [A.Resize(size, size), *_jitter(), *_light()]
         if simulate:
-            steps.append(Distort((*SIMULATED,), severity=(1, 5), scale=scale, p=0.7))
+            steps += [Distort((*SIMULATED,), severity=(1, 5), scale=scale, p=0.7), *_out_of_a_file()]
     return A.Compose([*steps, *_to_tensor(mean, std)])
 
 
@@ -116,6 +117,18 @@ def _light():
         A.HueSaturationValue(hue_shift_limit=8, p=0.3),
         A.ToGray(p=0.05),
     ]
+
+
+def _out_of_a_file():
+    """As a distorted photo arrives here: out of a JPEG (FACECOM's are of quality 75), mostly without its impulses."""
+    return [
+        A.ImageCompression(quality_range=(40, 95), p=0.85),
+        A.Lambda(image=_median, name="without_impulses", p=0.8),
+    ]
+
+
+def _median(image, **params):
+    return without_impulses(image)
 
 
 def _published_gender():

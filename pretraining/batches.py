@@ -8,6 +8,7 @@ import torch
 
 from facecom.distortions import distort
 from facecom.impulses import without_impulses
+from facecom.jpeg import drawn_quality, through_jpeg
 from pretraining.borders import in_front_of, plain_border
 
 #: Noise and rain are where face models fail: they come more often. Glare, where they fail most, has its own share.
@@ -24,6 +25,9 @@ NAMES = tuple(CHANCES)
 WEIGHTS = np.array(list(CHANCES.values())) / sum(CHANCES.values())
 GLARE = "sunny"
 
+#: Errors of the finder under glare, times those elsewhere.
+BLIND_ERROR = 1.6
+
 
 @dataclass(frozen=True)
 class Augmentation:
@@ -34,20 +38,21 @@ class Augmentation:
     twice: float = 0.1
     severity: tuple[float, ...] = (0.15, 0.2, 0.3, 0.2, 0.15)
     glare_severity: tuple[float, ...] = (0.2, 0.25, 0.55, 0.0, 0.0)  # beyond FACECOM's own (3) nothing is left to learn
+    packed: float = 0.85  # share of crops that come out of a JPEG file: rings in noise, faint lines lost in glare
     border: float = 0.2  # share of crops whose outside is replaced by colours or by themselves
     surroundings: float = 0.5  # share of crops whose outside is replaced by what surrounds another face
     without_impulses: float = 0.8  # share of crops that lose salt and pepper as before recognition
 
 
-def jitter_matrix(size_in: int, size_out: int, rng: np.random.Generator) -> np.ndarray:
-    """Alignment errors of a face finder: a little scale, rotation and shift. float64 [2, 3]."""
-    angle = np.deg2rad(rng.normal(0, 3.5))
-    scale = np.exp(rng.normal(0, 0.04)) * size_out / size_in
+def jitter_matrix(size_in: int, size_out: int, rng: np.random.Generator, error: float = 1.0) -> np.ndarray:
+    """A face finder's errors, `error` times the usual: a little scale, rotation and shift. float64 [2, 3]."""
+    angle = np.deg2rad(rng.normal(0, 3.5 * error))
+    scale = np.exp(rng.normal(0, 0.04 * error)) * size_out / size_in
     cosine, sine = scale * np.cos(angle), scale * np.sin(angle)
     matrix = np.array([[cosine, -sine], [sine, cosine]])
     if rng.random() < 0.5:
         matrix[:, 0] *= -1
-    shift = (size_out - 1) / 2 - matrix @ np.full(2, (size_in - 1) / 2) + rng.normal(0, 2.0, 2) * size_out / 112
+    shift = (size_out - 1) / 2 - matrix @ np.full(2, (size_in - 1) / 2) + rng.normal(0, 2.0 * error, 2) * size_out / 112
     return np.hstack([matrix, shift[:, None]])
 
 
@@ -62,28 +67,41 @@ def change_colour(crop: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return crop
 
 
+def conditions(settings: Augmentation, rng: np.random.Generator) -> list[tuple[str, int]]:
+    """What spoils a crop, one after the other: (distortion, severity 1 to 5); mostly one, seldom two, often none."""
+    if rng.random() >= settings.distorted:
+        return []
+    drawn = []
+    for _ in range(1 + (rng.random() < settings.twice)):
+        name = GLARE if rng.random() < settings.glare else NAMES[rng.choice(len(NAMES), p=WEIGHTS)]
+        chances = settings.glare_severity if name == GLARE else settings.severity
+        drawn.append((name, 1 + int(rng.choice(5, p=chances))))
+    return drawn
+
+
 def augment(
     crop: np.ndarray, size: int, settings: Augmentation, rng: np.random.Generator, other: np.ndarray | None = None
 ) -> np.ndarray:
-    """One training view. crop: RGB uint8 [112, 112, 3]; other: whose surroundings it may get; returns RGB uint8
-    [size, size, 3]."""
+    """One training view, in the order of a photo's way: what is there, camera, file, median, face finder.
+
+    crop: RGB uint8 [112, 112, 3]; other: whose surroundings it may get, except under glare, where hardly more than
+    one's own hair is left; returns RGB uint8 [size, size, 3].
+    """
+    drawn = conditions(settings, rng)
+    blind = any(name == GLARE for name, _ in drawn)
     kind = rng.random()
     if kind < settings.border:
         crop = plain_border(crop, rng)
-    elif other is not None and kind < settings.border + settings.surroundings:
+    elif other is not None and not blind and kind < settings.border + settings.surroundings:
         crop = in_front_of(crop, other, rng)
     crop = change_colour(crop, rng)
-    if rng.random() < settings.distorted:
-        for _ in range(1 + (rng.random() < settings.twice)):
-            name = GLARE if rng.random() < settings.glare else NAMES[rng.choice(len(NAMES), p=WEIGHTS)]
-            chances = settings.glare_severity if name == GLARE else settings.severity
-            crop = distort(crop, name, 1 + int(rng.choice(5, p=chances)), rng, scale=1.0)
+    for name, severity in drawn:
+        crop = distort(crop, name, severity, rng, scale=1.0)
+    if rng.random() < settings.packed:
+        crop = through_jpeg(crop, drawn_quality(rng))
     if rng.random() < settings.without_impulses:
         crop = without_impulses(crop)
-    if rng.random() < 0.5:
-        quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(40, 96))]
-        crop = cv2.imdecode(cv2.imencode(".jpg", crop, quality)[1], cv2.IMREAD_COLOR)
-    matrix = jitter_matrix(crop.shape[0], size, rng)
+    matrix = jitter_matrix(crop.shape[0], size, rng, BLIND_ERROR if blind else 1.0)
     modes = (cv2.BORDER_REPLICATE, cv2.BORDER_REFLECT_101, cv2.BORDER_CONSTANT)
     mode = modes[rng.integers(3)]
     return cv2.warpAffine(crop, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=mode)

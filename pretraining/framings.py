@@ -17,14 +17,20 @@ from facecom.conditions import DISTORTIONS, distort
 from facecom.detector import mirror, open_detector, steady_landmarks
 from facecom.extra import LANDMARK_COLUMNS
 from facecom.faces import LOOSE_TEMPLATE, align, letterbox, similarity
+from facecom.impulses import without_impulses
+from facecom.jpeg import drawn_quality, through_jpeg
 from facecom.photos import read_photo, task_b_table
 from facecom.synthetic import draw_person, draw_scene
 
 #: Side in pixels of the photos that are made up here (FACECOM's), and of the network's input.
 PHOTO, LOOK = 224, 112
 
-#: A face is about this many eye distances wide; FACECOM's eyes are 37 px apart.
-FACE_WIDTH, FACECOM_EYES = 2.4, 37.0
+#: A face is about this many eye distances wide; FACECOM's eyes are 38 px apart.
+FACE_WIDTH, FACECOM_EYES = 2.4, 38.5
+
+#: How FACECOM frames its faces: standard deviations of size (share), turn (degrees, besides the head's own) and place
+#: (pixels right and down), and where the landmarks' mean is, from the middle. Under glare little more is known.
+FRAMING_SPREAD, FRAMING_PLACE = (0.08, 2.5, 3.1, 2.3), (0.4, 9.5)
 
 #: Glare hides most, and so gets the largest share.
 CONDITION_SHARES = {"clean": 0.12, "sunny": 0.25, "noisy": 0.14, "rainy": 0.14, "occluded": 0.05} | {
@@ -119,30 +125,41 @@ class Looks:
             if name == "copies" and chosen.copies:
                 number = -1 if rng.random() < SUNNY_COPIES else rng.integers(len(chosen.copies))
                 chosen = chosen._replace(image=chosen.copies[number])
-            photo, landmarks = frame(rng, chosen.image, chosen.landmarks, gentle)
+            if name == "copies" and rng.random() < 0.5:
+                photo, landmarks = mirrored_at_times(rng, chosen.image, chosen.landmarks)
+            else:
+                photo, landmarks = frame(rng, chosen.image, chosen.landmarks, gentle)
             if name == "glare":
                 photo = distort(photo, "sunny", 1 + int(rng.choice(3, p=GLARE_SHARES)), rng, 1.0)
+                photo = through_jpeg(photo, drawn_quality(rng))
             elif name != "copies":
                 eyes = np.linalg.norm(landmarks[1] - landmarks[0])
                 photo = worsen(rng, photo, eyes / FACECOM_EYES if rng.random() < 0.5 else 1.0)
             aim = _near(rng, landmarks)
+        photo = without_impulses(photo) if rng.random() < 0.8 else photo
         photo, landmarks, aim = _cut(rng, photo, landmarks, aim)
         return (*two_looks(photo, landmarks, aim), name != "none")
+
+
+def mirrored_at_times(rng, image: np.ndarray, landmarks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The photo and its landmarks, or their mirror image half of the time."""
+    if rng.random() < 0.5:
+        return image, landmarks
+    return np.ascontiguousarray(image[:, ::-1]), mirror(landmarks, image.shape[1])
 
 
 def frame(rng, image: np.ndarray, landmarks: np.ndarray, gentle: bool) -> tuple[np.ndarray, np.ndarray]:
     """The photo as another camera might have framed it: (RGB uint8 [224, 224, 3], landmarks float32 [5, 2]).
 
     The face gets 30 to 90 % of the width, off centre by up to a quarter, turned by up to 30 degrees, perhaps mirrored,
-    on a border of any colour. gentle: about as FACECOM frames it.
+    on a border of any colour. gentle: as FACECOM frames it, half of them with thrice its variety.
     """
-    if rng.random() < 0.5:
-        image = np.ascontiguousarray(image[:, ::-1])
-        landmarks = mirror(landmarks, image.shape[1])
+    image, landmarks = mirrored_at_times(rng, image, landmarks)
     eyes = np.linalg.norm(landmarks[1] - landmarks[0])
     if gentle:
-        share = FACE_WIDTH * FACECOM_EYES / PHOTO * np.exp(rng.normal(0, 0.1))
-        angle, offset = rng.normal(0, 5), rng.normal(0, 0.03, 2)
+        size, turn, *place = np.array(FRAMING_SPREAD) * (1 if rng.random() < 0.5 else 3)
+        share = FACE_WIDTH * FACECOM_EYES / PHOTO * np.exp(rng.normal(0, size))
+        angle, offset = rng.normal(0, turn), rng.normal(FRAMING_PLACE, place) / PHOTO
     else:
         share = np.exp(rng.uniform(np.log(0.3), np.log(0.9)))
         angle = rng.normal(0, 8) if rng.random() < 0.6 else rng.uniform(-30, 30)
@@ -157,7 +174,7 @@ def frame(rng, image: np.ndarray, landmarks: np.ndarray, gentle: bool) -> tuple[
 
 
 def worsen(rng, photo: np.ndarray, scale: float) -> np.ndarray:
-    """The photo in a condition drawn by `CONDITION_SHARES`, in other colours half of the time."""
+    """The photo in a condition drawn by `CONDITION_SHARES`, in other colours half of the time, mostly out of a JPEG."""
     if rng.random() < 0.5:
         gain, bias = rng.uniform(0.6, 1.4) * rng.uniform(0.85, 1.15, 3), rng.uniform(-25, 25)
         table = np.clip(np.arange(256)[:, None] * gain + bias, 0, 255).astype(np.uint8)
@@ -165,7 +182,8 @@ def worsen(rng, photo: np.ndarray, scale: float) -> np.ndarray:
     if rng.random() < 0.1:
         photo = np.repeat(photo.mean(2, keepdims=True).astype(np.uint8), 3, 2)
     condition = rng.choice(list(CONDITION_SHARES), p=list(CONDITION_SHARES.values()))
-    return distort(photo, condition, 1 + int(rng.choice(5, p=SEVERITY_SHARES)), rng, scale)
+    photo = distort(photo, condition, 1 + int(rng.choice(5, p=SEVERITY_SHARES)), rng, scale)
+    return through_jpeg(photo, drawn_quality(rng)) if rng.random() < 0.85 else photo
 
 
 def without_face(rng, photo: Photo, scenes: list[np.ndarray]) -> np.ndarray:

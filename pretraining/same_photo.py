@@ -21,6 +21,7 @@ from sklearn.decomposition import PCA
 from facecom import checkpoint, cli, metrics
 from facecom.conditions import DISTORTIONS, distort
 from facecom.errors import FacecomError
+from facecom.jpeg import through_jpeg
 from facecom.models import build_model
 from facecom.photos import hold_back, read_photo, task_b_table
 from facecom.same_photo import SIDE, gradients
@@ -43,8 +44,7 @@ def disturb(photo: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         matrix = np.hstack([scale * np.eye(2), (centre * (1 - scale) + shift)[:, None]])
         photo = cv2.warpAffine(photo, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)
     if rng.random() < 0.5:
-        packed = cv2.imencode(".jpg", photo, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25, 90))])[1]
-        photo = cv2.imdecode(packed, cv2.IMREAD_COLOR)
+        photo = through_jpeg(photo, int(rng.integers(25, 90)))
     return photo
 
 

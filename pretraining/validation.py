@@ -7,6 +7,7 @@ import torch
 from facecom import mirror
 from facecom.distortions import distort
 from facecom.impulses import without_impulses
+from facecom.jpeg import through_jpeg
 
 CONDITIONS = ("clean", "blurred", "foggy", "lowlight", "noisy", "rainy", "resized", "sunny")
 
@@ -52,7 +53,8 @@ def validate(model, people, device: str, amp: bool, size: int, limit: int = 1500
         probes = gallery
         if condition != "clean":
             copies = [distort(crop, condition, 3, int(i), scale=1.0) for crop, i in zip(crops, chosen, strict=True)]
-            copies = [without_impulses(copy) for copy in copies]  # as before recognition
+            # Out of a file of FACECOM's quality, and as before recognition.
+            copies = [without_impulses(through_jpeg(copy, 75)) for copy in copies]
             probes = embed(model, resized(np.stack(copies), size), device, amp)
         scores = probes @ gallery.T
         impostors = np.sort(scores[~same])

@@ -135,8 +135,8 @@ def test_resized_loses_the_fine_pattern_and_keeps_the_mean():
 
 def test_glare_falls_from_the_middle():
     copies = np.stack([distort(plain(20), "sunny", 3, seed)[..., 0] for seed in range(20)]).astype(float).mean(0)
-    assert copies[92:132, 92:132].min() > 225  # 20 + 277 - 1.5 r, r up to 28
-    assert copies[112, 222] == pytest.approx(20 + 277 - 1.5 * 110, rel=0.1)
+    assert copies[92:132, 92:132].min() > 225  # 20 + 264 - 1.41 r, r up to 28
+    assert copies[112, 222] == pytest.approx(20 + 264 - 1.41 * 110, rel=0.1)
     assert (copies[0, 0] < copies[56, 56] < copies[112, 112]) and copies[112, 112] == 255
 
 

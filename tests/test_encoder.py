@@ -106,7 +106,7 @@ def test_a_face_is_seen_in_the_surroundings_of_a_whole_photo(crops, tmp_path):
     views, indexes = Batches(people, 18, 1, 64, settings, 0)[0]
     for view, index in zip(views.numpy(), indexes, strict=True):
         assert (view[30:45, 25:39].mean() > 128) == (index == white)  # the face is its own
-        assert (view > 128).mean() > 0.15  # round a black face, too, it is white
+        assert (view > 128).mean() > 0.05  # round a black face, too, it is white
 
 
 def test_a_photo_of_nobody_knows_whom_has_no_identity_loss(crops, tmp_path):
