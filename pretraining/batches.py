@@ -28,6 +28,10 @@ GLARE = "sunny"
 #: Errors of the finder under glare, times those elsewhere.
 BLIND_ERROR = 1.6
 
+#: Where FACECOM's glare is on an aligned crop, pixels below its middle, and the size of a FACECOM pixel there, mean and
+#: spread.
+GLARE_BELOW, GLARE_SCALE = 6, (0.95, 0.07)
+
 
 @dataclass(frozen=True)
 class Augmentation:
@@ -79,6 +83,13 @@ def conditions(settings: Augmentation, rng: np.random.Generator) -> list[tuple[s
     return drawn
 
 
+def glared(crop: np.ndarray, severity: int, rng: np.random.Generator) -> np.ndarray:
+    """Glare where a photo's middle would be, not the crop's. RGB uint8 [S, S, 3] in and out."""
+    taller = cv2.copyMakeBorder(crop, 0, 2 * GLARE_BELOW, 0, 0, cv2.BORDER_REPLICATE)
+    size, spread = GLARE_SCALE
+    return distort(taller, GLARE, severity, rng, scale=size * np.exp(rng.normal(0, spread)))[: len(crop)]
+
+
 def augment(
     crop: np.ndarray, size: int, settings: Augmentation, rng: np.random.Generator, other: np.ndarray | None = None
 ) -> np.ndarray:
@@ -96,7 +107,7 @@ def augment(
         crop = in_front_of(crop, other, rng)
     crop = change_colour(crop, rng)
     for name, severity in drawn:
-        crop = distort(crop, name, severity, rng, scale=1.0)
+        crop = glared(crop, severity, rng) if name == GLARE else distort(crop, name, severity, rng, scale=1.0)
     if rng.random() < settings.packed:
         crop = through_jpeg(crop, drawn_quality(rng))
     if rng.random() < settings.without_impulses:
@@ -110,13 +121,17 @@ def augment(
 class Batches(torch.utils.data.Dataset):
     """Item `step` is that step's whole batch: (uint8 [B, size, size, 3], indexes int64 [B] into the crops).
 
-    people: `People`, whose training crops are drawn; its real distorted copies are not distorted again.
+    people: `People`, whose training crops are drawn; its real distorted copies are not distorted again, and crops of
+    whole photos get glare twice as often.
     """
 
     def __init__(self, people, batch_size: int, steps: int, size: int, settings: Augmentation, seed: int):
         self.people, self.indexes, self.batch_size, self.steps = people, people.training, batch_size, steps
         self.size, self.settings, self.seed = size, settings, seed
         self.as_it_is = replace(settings, distorted=0.0, surroundings=0.0)
+        # Of their hair, which is most of what glare leaves, there is more than stripes.
+        self.of_whole = replace(settings, glare=min(1.0, 2 * settings.glare))
+        self.is_whole = np.isin(np.arange(len(people.crops)), people.whole)
 
     def __len__(self):
         return self.steps
@@ -125,12 +140,17 @@ class Batches(torch.utils.data.Dataset):
         cv2.setNumThreads(0)
         rng = np.random.default_rng((self.seed, 1, step))
         chosen = self.indexes[self._places(step)]
-        kinds = [self.as_it_is if self.people.is_copy[i] else self.settings for i in chosen]
         views = [
-            augment(self.people.crops[i], self.size, kind, rng, other)
-            for i, kind, other in zip(chosen, kinds, self._surroundings(rng, len(chosen)), strict=True)
+            augment(self.people.crops[i], self.size, self.settings_of(i), rng, other)
+            for i, other in zip(chosen, self._surroundings(rng, len(chosen)), strict=True)
         ]
         return torch.from_numpy(np.stack(views)), torch.from_numpy(chosen)
+
+    def settings_of(self, index: int) -> Augmentation:
+        """How hard this crop is made."""
+        if self.people.is_copy[index]:
+            return self.as_it_is
+        return self.of_whole if self.is_whole[index] else self.settings
 
     def _surroundings(self, rng: np.random.Generator, count: int) -> list:
         """Crops out of whole photos, or None where there are none."""

@@ -109,6 +109,19 @@ def test_a_face_is_seen_in_the_surroundings_of_a_whole_photo(crops, tmp_path):
         assert (view > 128).mean() > 0.05  # round a black face, too, it is white
 
 
+def test_whole_photos_get_glare_twice_as_often(crops, tmp_path):
+    folder = tmp_path / "crops"
+    shutil.copytree(crops, folder)
+    rows = (folder / "people.csv").read_text().splitlines()
+    whole = int(People(crops).training[0])
+    rows[1 + whole] += "photo.jpg"
+    (folder / "people.csv").write_text("\n".join(rows) + "\n")
+    people = People(folder)
+    for glare, twice in ((0.2, 0.4), (0.7, 1.0)):
+        batches = Batches(people, 4, 1, 64, Augmentation(glare=glare), 0)
+        assert [batches.settings_of(i).glare == twice for i in people.training] == [i == whole for i in people.training]
+
+
 def test_a_photo_of_nobody_knows_whom_has_no_identity_loss(crops, tmp_path):
     args = arguments(crops, tmp_path)
     run = encoder.Run(args)

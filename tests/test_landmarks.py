@@ -13,7 +13,7 @@ import torch
 
 from benchmarks.landmarks import by_condition
 from facecom import checkpoint
-from facecom.faces import find, landmark_errors
+from facecom.faces import find, landmark_errors, letterbox
 from facecom.models import LandmarkNet, build_model
 from facecom.synthetic import SCENES, draw_person, draw_scene
 from pretraining import framings, landmarks
@@ -112,6 +112,30 @@ def test_framing_moves_landmarks_with_the_picture(gentle):
         assert dots_are_there(framed, moved)
         eyes = np.linalg.norm(moved[1] - moved[0])
         assert 0.25 * 224 < eyes * framings.FACE_WIDTH < 0.95 * 224
+
+
+def test_gentle_framing_is_that_of_facecom():
+    """FACECOM's clean training photos: eyes 38.5 px apart, landmarks' mean at (112, 121.5), give or take 3 and 2 px."""
+    image, points = draw_person(3, 1, 224)
+    moved = np.stack([frame(np.random.default_rng(seed), image, points, True)[1] for seed in range(300)])
+    eyes, place = np.linalg.norm(moved[:, 1] - moved[:, 0], axis=1), moved.mean(1)
+    assert np.median(eyes) == pytest.approx(38.5, rel=0.05)
+    np.testing.assert_allclose(np.median(place, 0), [112.4, 121.5], atol=1)
+    near, far = np.quantile(abs(place[:, 0] - 112.4), [0.4, 0.95])
+    assert near < 3.1 and far > 10  # half as FACECOM, half with thrice its variety
+
+
+def test_half_of_the_copies_keep_facecom_s_own_frame():
+    image, points = draw_person(5, 1, 224)
+    copy = np.random.default_rng(0).integers(0, 80, image.shape, dtype=np.uint8)
+    looks = Looks({"facecom": [Photo(image, points, [copy])]}, [], 60, seed=0)
+    looks.names, looks.shares = ["copies"], [1.0]
+    whole = letterbox(copy, 112)[0]
+    own = [
+        any(np.array_equal(looks[number][0][0], view) for view in (whole, letterbox(copy[:, ::-1], 112)[0]))
+        for number in range(60)
+    ]
+    assert 0.3 < np.mean(own) < 0.6  # one in ten of them is narrow or flat
 
 
 def test_both_looks_show_the_landmarks():
