@@ -14,6 +14,9 @@ from albumentations.pytorch import ToTensorV2  # isort: skip
 
 Numbers = Sequence[float]
 
+#: The simulated conditions, evenly but for glare, which hides most and is learned last.
+SHARES = (*SIMULATED, "sunny", "sunny")
+
 
 def eval_transform(size: int, mean: Numbers, std: Numbers) -> A.Compose:
     """Resize to size x size pixels (nothing to do for an aligned crop), scale to 0..1, normalise by mean and std."""
@@ -40,7 +43,7 @@ def train_transform(
     else:
         steps = [A.Resize(size, size), *_jitter(), *_light()]
         if simulate:
-            steps += [Distort((*SIMULATED,), severity=(1, 5), scale=scale, p=0.7), *_out_of_a_file()]
+            steps += [Distort(SHARES, severity=(1, 5), scale=scale, p=0.7), *_out_of_a_file()]
     return A.Compose([*steps, *_to_tensor(mean, std)])
 
 
