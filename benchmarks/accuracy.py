@@ -12,6 +12,7 @@ the same embedder and alignment replace the earlier ones.
 import argparse
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from facecom.conditions import CONDITIONS, SIMULATED, distort  # noqa: E402
 from facecom.errors import FacecomError  # noqa: E402
 from facecom.faces import ALIGNMENTS  # noqa: E402
 from facecom.foreign import foreign  # noqa: E402
+from facecom.jpeg import through_jpeg  # noqa: E402
 from facecom.published import IMAGENET_MEAN, IMAGENET_STD  # noqa: E402
 from facecom.templates import Templates, as_templates  # noqa: E402
 
@@ -96,7 +98,7 @@ def slices(table: pd.DataFrame, templates: Templates | np.ndarray, embed: Embed,
     faces alone."""
     clean = table["condition"] == "clean"
     gallery, pictures = table[clean], [photos.read_photo(path) for path in table["path"][clean]]
-    changes = {f"{c}@{s}": lambda p, i, c=c, s=s: distort(p, c, s, seed=i) for c in SIMULATED for s in SEVERITIES}
+    changes = {f"{c}@{s}": partial(copied, condition=c, severity=s) for c in SIMULATED for s in SEVERITIES}
     changes |= {f"clean@{side}px": lambda p, i, side=side: shrunk(p, side) for side in RESOLUTIONS}
     rows = []
     for condition, change in changes.items():
@@ -106,6 +108,11 @@ def slices(table: pd.DataFrame, templates: Templates | np.ndarray, embed: Embed,
         for protocol in (protocols.cross_photo, protocols.identification):
             rows += protocol(both, found, conditions=[condition], **options)
     return rows
+
+
+def copied(photo: np.ndarray, number: int, condition: str, severity: int) -> np.ndarray:
+    """A simulated copy, out of a JPEG file as FACECOM's are."""
+    return through_jpeg(distort(photo, condition, severity, seed=number))
 
 
 def shrunk(photo: np.ndarray, side: int) -> np.ndarray:

@@ -21,12 +21,10 @@ from facecom.conditions import DISTORTIONS, distort  # noqa: E402
 from facecom.jpeg import through_jpeg  # noqa: E402
 from facecom.photos import read_photo  # noqa: E402
 
-JPEG_QUALITY = 75  # what FACECOM's files are saved with
-
 
 def ours(clean: np.ndarray, condition: str, seed: int) -> np.ndarray:
     """Our copy at severity 3, out of a file like FACECOM's. RGB uint8 [H, W, 3] in and out."""
-    return through_jpeg(distort(clean, condition, 3, seed=seed), JPEG_QUALITY)
+    return through_jpeg(distort(clean, condition, 3, seed=seed))
 
 
 def statistics(copy: np.ndarray, clean: np.ndarray) -> dict[str, float]:

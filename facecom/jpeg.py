@@ -3,8 +3,10 @@
 import cv2
 import numpy as np
 
+FACECOM_QUALITY = 75
 
-def through_jpeg(photo: np.ndarray, quality: int) -> np.ndarray:
+
+def through_jpeg(photo: np.ndarray, quality: int = FACECOM_QUALITY) -> np.ndarray:
     """The photo written to a JPEG file and read again. RGB uint8 [H, W, 3] in and out; quality: 0 (bad) to 100."""
     bgr = cv2.cvtColor(photo, cv2.COLOR_RGB2BGR)
     packed = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, int(quality)])[1]
@@ -12,5 +14,5 @@ def through_jpeg(photo: np.ndarray, quality: int) -> np.ndarray:
 
 
 def drawn_quality(rng: np.random.Generator) -> int:
-    """40 to 95: mostly about FACECOM's 75, else anything that cameras and websites use."""
-    return int(np.clip(rng.normal(75, 8), 40, 95)) if rng.random() < 0.6 else int(rng.integers(40, 96))
+    """40 to 95: mostly about FACECOM's, else anything that cameras and websites use."""
+    return int(np.clip(rng.normal(FACECOM_QUALITY, 8), 40, 95)) if rng.random() < 0.6 else int(rng.integers(40, 96))

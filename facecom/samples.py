@@ -15,6 +15,7 @@ from tqdm import tqdm
 from facecom.conditions import DISTORTIONS, distort
 from facecom.errors import FacecomError
 from facecom.faces import Aligner, align
+from facecom.jpeg import through_jpeg
 from facecom.photos import read_photo
 from facecom.transforms import reseed
 
@@ -99,14 +100,15 @@ def _attempt(photo):
 
 
 def with_copies(table: pd.DataFrame, crops: Sequence[np.ndarray], scale: float | None, seed: int = 0):
-    """Table and crops, and behind them a simulated copy of each clean crop, the seven distortions in turn.
+    """Table and crops, and behind them a simulated copy of each clean crop, the seven distortions in turn, as it comes
+    out of a JPEG file.
 
     For judging bad conditions where a data set has no distorted copies of its own. scale: see `conditions.distort`.
     """
     clean = np.flatnonzero(table["condition"] == "clean")
     conditions = [DISTORTIONS[i % len(DISTORTIONS)] for i in range(len(clean))]
     copies = [
-        distort(crops[row], condition, 3, derived_seed(seed, int(row)), scale)
+        through_jpeg(distort(crops[row], condition, 3, derived_seed(seed, int(row)), scale))
         for row, condition in zip(clean, conditions, strict=True)
     ]
     copied = table.iloc[clean].assign(condition=conditions)

@@ -54,7 +54,7 @@ def validate(model, people, device: str, amp: bool, size: int, limit: int = 1500
         if condition != "clean":
             copies = [distort(crop, condition, 3, int(i), scale=1.0) for crop, i in zip(crops, chosen, strict=True)]
             # Out of a file of FACECOM's quality, and as before recognition.
-            copies = [without_impulses(through_jpeg(copy, 75)) for copy in copies]
+            copies = [without_impulses(through_jpeg(copy)) for copy in copies]
             probes = embed(model, resized(np.stack(copies), size), device, amp)
         scores = probes @ gallery.T
         impostors = np.sort(scores[~same])
