@@ -4,11 +4,13 @@
 
 Candidates are compared on FACECOM's held-back training people (val is not looked at): photos through the face finder,
 TAR of all conditions pooled, the mean of those at FAR 1e-3 and 1e-4. The best gets its operating points there,
-impostors also from the held-back people of the packed crops, and the limits below which the answer is "cannot tell";
-it goes to `--output` as fp16 with a JSON of provenance.
+impostors also from the held-back people of the packed crops, on whom its quality head is brought to scale
+(`pretraining/quality.py`), and the limits below which the answer is "cannot tell"; it goes to `--output` as fp16 with
+a JSON of provenance.
 """
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +23,11 @@ from facecom.faces import Aligner, landmark_errors
 from facecom.models import build_model
 from facecom.photos import hold_back, split_folders, task_b_table
 from facecom.samples import load_crops
+from pretraining.batches import Augmentation, augment
 from pretraining.people import People
 from pretraining.provenance import write_provenance
-from pretraining.validation import embed_with_quality, resized
+from pretraining.quality import bring_to_scale
+from pretraining.validation import embed, embed_with_quality, resized
 
 PREPROCESSING = {"mean": [0.5] * 3, "std": [0.5] * 3, "align": "finder", "colour": "RGB", "mirror": True}
 
@@ -116,6 +120,11 @@ def main(args):
             best = {"worth": worth, "path": path, "model": model, "config": config, "about": about}
             best |= {"points": points, "embeddings": embeddings, "quality": quality}
     print(f"ships {best['path'].name}")
+    if best["model"].quality is not None:
+        views = [augment(people.crops[i], size, Augmentation(), np.random.default_rng(int(i))) for i in outsiders]
+        look = partial(embed, best["model"], device="cpu", amp=args.amp)
+        bring_to_scale(best["model"], np.stack(views), people.targets[outsiders], look)
+        best["quality"] = embed_with_quality(best["model"], crops, "cpu", args.amp, mirrored=True)[1]
     accepted = accepted_share(held, best["embeddings"], best["points"][0]["threshold"])
     landmarks = np.concatenate([found.landmarks for found in aligner.found])
     confidence = np.concatenate([found.confidence for found in aligner.found])
