@@ -1,3 +1,5 @@
+from collections import Counter
+
 import albumentations as A
 import numpy as np
 import pytest
@@ -6,6 +8,9 @@ from facecom.conditions import SIMULATED, Distort
 from facecom.transforms import VaryBorder, eval_transform, reseed, train_transform
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.5, 0.25, 0.2)
+
+#: The steps that only simulated copies go through.
+A_FILE = (Distort, A.ImageCompression, A.Lambda)
 
 
 @pytest.fixture
@@ -45,6 +50,18 @@ def test_only_clean_photos_are_brought_into_other_conditions():
     )
     assert distorted == []
     assert set(clean[0].conditions) == set(SIMULATED) and clean[0].severity == (1, 5) and clean[0].scale == 0.5
+
+
+def test_simulated_copies_come_out_of_a_file_and_through_the_median():
+    """In the order of a photo's way: distorted, packed, its impulses taken off; glare more often than the others."""
+    steps = [step for step in train_transform(112, MEAN, STD) if isinstance(step, A_FILE)]
+    assert [type(step) for step in steps] == list(A_FILE)
+    assert Counter(steps[0].conditions) == dict.fromkeys(SIMULATED, 1) | {"sunny": 3}
+    dotted = np.full((64, 64, 3), 128, np.uint8)
+    dotted[np.random.default_rng(0).random((64, 64)) < 0.08] = 255
+    always = A.Compose([A.Lambda(image=steps[2].custom_apply_fns["image"], p=1)])
+    assert always(image=dotted)["image"].std() < dotted.std() / 4
+    assert not any(isinstance(step, A_FILE) for step in train_transform(112, MEAN, STD, simulate=False))
 
 
 @pytest.mark.parametrize(
