@@ -23,14 +23,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import timm.optim
 import timm.utils
 import torch
 
 from facecom.depthwise import speed_up
 from facecom.models import build_model
 from pretraining.batches import Augmentation, Batches
+from pretraining.enlarge import fitted_to
 from pretraining.objective import margin_softmax, normalised, objective
+from pretraining.optimizers import learning_rate, optimizer_for, set_rate
 from pretraining.people import People
 from pretraining.validation import validate
 
@@ -49,42 +50,17 @@ NOT_RECIPE = {
 }
 
 
-def optimizer_for(model, identity_loss, args):
-    """Matrices by Muon (or all by AdamW); heads, norms and biases by AdamW in both cases."""
-    if args.optimizer == "adamw":
-        groups = timm.optim.param_groups_weight_decay(model, args.weight_decay)
-    else:
-        # The wide projection would cost more in Newton-Schulz steps than it gains.
-        head = [p for n, p in model.named_parameters() if p.ndim < 2 or n.startswith(("projection", "quality"))]
-        body = [p for n, p in model.named_parameters() if p.ndim >= 2 and not n.startswith(("projection", "quality"))]
-        groups = [
-            {"params": body, "weight_decay": args.weight_decay},
-            {"params": head, "weight_decay": 0.0, "use_fallback": True},
-        ]
-    if identity_loss is not None and identity_loss.W.requires_grad:
-        extra = {"use_fallback": True} if args.optimizer == "muon" else {}
-        groups.append({"params": [identity_loss.W], "weight_decay": 0.0, **extra})
-    if args.optimizer == "adamw":
-        return torch.optim.AdamW(groups, lr=args.lr, betas=(0.9, 0.98))
-    return timm.optim.Muon(groups, lr=args.lr, betas=(0.9, 0.98), nesterov=True)
-
-
-def learning_rate(progress: float, args) -> float:
-    """Linear warm-up over the first 2 %, then a cosine to nothing. progress: 0 to 1."""
-    if progress < 0.02:
-        return args.lr * max(progress, 1e-4) / 0.02
-    return args.lr * (0.5 + 0.5 * math.cos(math.pi * min(1.0, (progress - 0.02) / 0.98)))
-
-
 def image_size(progress: float, args) -> int:
     """Small pictures first: the same spatial map, fewer pixels."""
     return args.small_size if progress < args.small_until else args.size
 
 
 def load_weights(model, path: str) -> tuple[int, float]:
-    """Weights from a checkpoint or an ema.pt; what does not fit is an error. Returns photos and minutes they took."""
+    """Weights from a checkpoint or an ema.pt, of crops of any size; what does not fit is an error. Returns photos and
+    minutes they took."""
     file = torch.load(path, map_location="cpu", weights_only=True)
-    model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in file["model"].items()})
+    state = {k: v.float() if v.is_floating_point() else v for k, v in file["model"].items()}
+    model.load_state_dict(fitted_to(model, state))
     seen = file.get("data") or {"photos_seen": file.get("photos", 0), "minutes": file.get("minutes", 0.0)}
     return seen.get("photos_seen", 0), seen.get("minutes") or 0.0
 
@@ -166,8 +142,7 @@ def train_until(run: Run, stop, size: int, network) -> None:
     clock = saved = time.monotonic()
     for views, indexes in batches_of(run, size):
         rate = learning_rate(run.progress, args)
-        for group in run.optimizer.param_groups:
-            group["lr"] = rate
+        set_rate(run.optimizer, rate)
         with torch.autocast(args.device, dtype=torch.bfloat16, enabled=args.amp):
             loss, parts = objective(
                 network,

@@ -221,13 +221,6 @@ def test_the_mean_of_two_legs_is_a_candidate(crops, tmp_path):
         soup.soup([other, other | {"config": config | {"img_size": 32}}])
 
 
-def test_learning_rate_warms_up_and_ends_at_nothing(crops, tmp_path):
-    args = arguments(crops, tmp_path, "--lr", "1")
-    assert encoder.learning_rate(0.01, args) == pytest.approx(0.5)
-    assert encoder.learning_rate(0.51, args) == pytest.approx(0.5)
-    assert encoder.learning_rate(1, args) == pytest.approx(0)
-
-
 def test_limit_is_where_photos_as_bad_as_that_are_good_often_enough():
     figure = np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
     assert ship.limit_of(figure, np.array([0, 0, 1, 1, 1, 1.0]), 0.5) == 0.3  # no worse for those below it
