@@ -26,6 +26,7 @@ import numpy as np
 import timm.utils
 import torch
 
+from facecom.cli import pick_amp
 from facecom.depthwise import speed_up
 from facecom.models import build_model
 from pretraining.batches import Augmentation, Batches
@@ -196,6 +197,7 @@ def evaluate(run: Run):
 def main(args):
     if args.threads:
         torch.set_num_threads(args.threads)
+    args.amp = pick_amp(args.amp, torch.device(args.device)) is not None
     run = Run(args)
     if args.resume:
         run.resume()
@@ -249,7 +251,7 @@ def get_args_parser():
     recipe.add_argument("--curriculum", type=float, default=0.0, help="share of the leg with mild severities")
     machine = parser.add_argument_group("machine")
     machine.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    machine.add_argument("--amp", action=argparse.BooleanOptionalAction, default=True)
+    machine.add_argument("--amp", action=argparse.BooleanOptionalAction, default=True, help="bfloat16 where it is fast")
     machine.add_argument("--compile", action="store_true")
     machine.add_argument("--threads", type=int, default=0)
     machine.add_argument("--workers", type=int, default=1)

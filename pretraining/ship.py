@@ -18,6 +18,7 @@ import torch
 from sklearn.isotonic import IsotonicRegression
 
 from facecom import checkpoint, protocols
+from facecom.cli import pick_amp
 from facecom.comparisons import cross_photo_scores
 from facecom.faces import Aligner, landmark_errors
 from facecom.models import build_model
@@ -96,6 +97,7 @@ def limits_of(table, landmarks: np.ndarray, confidence: np.ndarray, quality, acc
 
 def main(args):
     torch.set_num_threads(args.threads or torch.get_num_threads())
+    args.amp = pick_amp(args.amp, torch.device("cpu")) is not None
     train, _ = split_folders(args.data_dir, "B")
     held = hold_back(task_b_table(train), seed=0)[1]
     candidates = {Path(path): open_candidate(Path(path)) for path in args.candidates}
@@ -163,7 +165,7 @@ def get_args_parser():
     parser.add_argument("--data_dir", required=True, type=Path, help="FACECOM Task B: the folder of train/ and val/")
     parser.add_argument("--crops", required=True, help="folder that pretraining.crops wrote")
     parser.add_argument("--output", default=str(checkpoint.SHIPPED / "siamese.pt"))
-    parser.add_argument("--amp", action=argparse.BooleanOptionalAction, default=True, help="bfloat16")
+    parser.add_argument("--amp", action=argparse.BooleanOptionalAction, default=True, help="bfloat16 where it is fast")
     parser.add_argument("--threads", type=int, default=0)
     return parser
 
