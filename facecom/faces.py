@@ -36,18 +36,29 @@ DEFAULT_ALIGN = "finder" if (Path(__file__).parent / "weights" / "landmarks.pt")
 LOOSE_TEMPLATE = (TEMPLATE - CROP_SIZE / 2) * 0.75 + CROP_SIZE / 2
 
 #: `--frame`: how large the face is in the crop, as a share of face recognition's size. With the whole head, hair and
-#: collar still say the gender where the face itself is glare.
-FRAMES = {"face": 1.0, "head": 0.6}
+#: collar still say the gender where the face itself is glare; closer, there is more of the face and less of the rest.
+FRAMES = {"face": 1.0, "close": 1.1, "head": 0.6}
 
 #: `--align fixed`: the box of FACECOM's photos that the face fills (centre x, centre y, side; shares of the side).
 FIXED_BOX = (112 / 224, 107 / 224, 118 / 224)
 
 
-def template_of(frame: str) -> np.ndarray:
-    """Where the landmarks go in a crop of this frame: float32 [5, 2], pixels of a 112 px crop. Raises FacecomError."""
+def frame_matrix(frame: str, size: int = CROP_SIZE) -> np.ndarray:
+    """From the pixels of a 112 px crop in the frame `face` to those of a crop of this frame and size: float64 [2, 3].
+
+    Closer, the middle of the landmarks stays where it is, farther the middle of the crop. Raises FacecomError.
+    """
     if frame not in FRAMES:
         raise FacecomError(f"unknown frame {frame!r}: one of {', '.join(FRAMES)}")
-    return (TEMPLATE - CROP_SIZE / 2) * np.float32(FRAMES[frame]) + CROP_SIZE / 2
+    share = FRAMES[frame]
+    middle = TEMPLATE.mean(0, dtype=np.float64) if share > 1 else np.full(2, CROP_SIZE / 2)
+    return np.column_stack([share * np.eye(2), (1 - share) * middle]) * (size / CROP_SIZE)
+
+
+def template_of(frame: str) -> np.ndarray:
+    """Where the landmarks go in a crop of this frame: float32 [5, 2], pixels of a 112 px crop. Raises FacecomError."""
+    matrix = frame_matrix(frame)
+    return (TEMPLATE @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
 
 
 def similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from facecom.conditions import DISTORTIONS, distort
 from facecom.errors import FacecomError
 from facecom.faces import Aligner, align
+from facecom.impulses import without_impulses
 from facecom.jpeg import through_jpeg
 from facecom.photos import read_photo
 from facecom.transforms import reseed
@@ -43,9 +44,11 @@ class Crops(Sequence):
         if self.array is not None:
             return self.array[index]
         photo = open_photo(self.photos[index])
-        if np.isfinite(self.landmarks[index]).all():
-            return align(photo, self.landmarks[index], self.fallback.size, self.fallback.template)
-        return self.fallback([photo]).crops[0]
+        if not np.isfinite(self.landmarks[index]).all():
+            return self.fallback([photo]).crops[0]
+        if self.fallback.mode != "off":  # as every aligner but that one does
+            photo = without_impulses(photo)
+        return align(photo, self.landmarks[index], self.fallback.size, self.fallback.template)
 
 
 def open_photo(photo: str | bytes) -> np.ndarray:

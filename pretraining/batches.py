@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from facecom.distortions import distort
+from facecom.faces import CROP_SIZE, frame_matrix
 from facecom.impulses import without_impulses
 from facecom.jpeg import drawn_quality, through_jpeg
 from pretraining.borders import in_front_of, plain_border
@@ -46,18 +47,22 @@ class Augmentation:
     border: float = 0.2  # share of crops whose outside is replaced by colours or by themselves
     surroundings: float = 0.5  # share of crops whose outside is replaced by what surrounds another face
     without_impulses: float = 0.8  # share of crops that lose salt and pepper as before recognition
+    frame: str = "close"  # what the views show, one of `faces.FRAMES`
 
 
-def jitter_matrix(size_in: int, size_out: int, rng: np.random.Generator, error: float = 1.0) -> np.ndarray:
-    """A face finder's errors, `error` times the usual: a little scale, rotation and shift. float64 [2, 3]."""
+def jitter_matrix(size: int, frame: str, rng: np.random.Generator, error: float = 1.0) -> np.ndarray:
+    """From a 112 px crop to a view of this size and frame with a face finder's errors, `error` times the usual: a
+    little scale, rotation and shift; half of the views are mirrored. float64 [2, 3]."""
     angle = np.deg2rad(rng.normal(0, 3.5 * error))
-    scale = np.exp(rng.normal(0, 0.04 * error)) * size_out / size_in
+    scale = np.exp(rng.normal(0, 0.04 * error))
     cosine, sine = scale * np.cos(angle), scale * np.sin(angle)
-    matrix = np.array([[cosine, -sine], [sine, cosine]])
+    turn = np.array([[cosine, -sine], [sine, cosine]])
     if rng.random() < 0.5:
-        matrix[:, 0] *= -1
-    shift = (size_out - 1) / 2 - matrix @ np.full(2, (size_in - 1) / 2) + rng.normal(0, 2.0 * error, 2) * size_out / 112
-    return np.hstack([matrix, shift[:, None]])
+        turn[:, 0] *= -1
+    middle = np.full(2, (size - 1) / 2)
+    shift = middle - turn @ middle + rng.normal(0, 2.0 * error, 2) * size / CROP_SIZE
+    framed = frame_matrix(frame, size)
+    return np.column_stack([turn @ framed[:, :2], turn @ framed[:, 2] + shift])
 
 
 def change_colour(crop: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -112,7 +117,7 @@ def augment(
         crop = through_jpeg(crop, drawn_quality(rng))
     if rng.random() < settings.without_impulses:
         crop = without_impulses(crop)
-    matrix = jitter_matrix(crop.shape[0], size, rng, BLIND_ERROR if blind else 1.0)
+    matrix = jitter_matrix(size, settings.frame, rng, BLIND_ERROR if blind else 1.0)
     modes = (cv2.BORDER_REPLICATE, cv2.BORDER_REFLECT_101, cv2.BORDER_CONSTANT)
     mode = modes[rng.integers(3)]
     return cv2.warpAffine(crop, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=mode)

@@ -28,6 +28,7 @@ import torch
 
 from facecom.cli import pick_amp
 from facecom.depthwise import speed_up
+from facecom.faces import FRAMES
 from facecom.models import build_model
 from pretraining.batches import Augmentation, Batches
 from pretraining.enlarge import fitted_to
@@ -122,7 +123,7 @@ def write(state: dict, path: Path):
 def batches_of(run: Run, size: int):
     """Batches of this size from the present step on."""
     args = run.args
-    settings = Augmentation(distorted=args.distorted, glare=args.glare)
+    settings = Augmentation(distorted=args.distorted, glare=args.glare, frame=args.frame)
     if args.curriculum and run.progress < args.curriculum:
         settings = replace(settings, distorted=args.distorted * 0.6, severity=(0.5, 0.3, 0.2, 0, 0))
     total = args.photos // args.batch_size + 1
@@ -188,7 +189,7 @@ def append(path: Path, row: dict):
 
 def evaluate(run: Run):
     """Held-back TAR@FAR=1e-3 and rank-1 of the EMA weights, per condition -> validation.csv."""
-    rows = validate(run.ema.module, run.people, run.args.device, run.args.amp, run.args.size)
+    rows = validate(run.ema.module, run.people, run.args.device, run.args.amp, run.args.size, run.args.frame)
     for row in rows:
         append(run.folder / "validation.csv", {"photos": run.photos, "minutes": round(run.seconds / 60, 1)} | row)
     print("validation", {r["condition"]: (r["tar"], r["rank1"], r["cosine"]) for r in rows}, flush=True)
@@ -229,6 +230,7 @@ def get_args_parser():
     network.add_argument(
         "--size", type=int, default=96, help="side of the crops; 112 px costs a third more and cuts a row off the map"
     )
+    network.add_argument("--frame", choices=FRAMES, default="close", help="what the crops show")
     network.add_argument("--small_size", type=int, default=64, help="picture size of the first part")
     network.add_argument("--small_until", type=float, default=0.0, help="share of the leg at --small_size")
     recipe = parser.add_argument_group("recipe")

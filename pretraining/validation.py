@@ -6,6 +6,7 @@ import torch
 
 from facecom import mirror
 from facecom.distortions import distort
+from facecom.faces import frame_matrix
 from facecom.impulses import without_impulses
 from facecom.jpeg import through_jpeg
 
@@ -30,14 +31,17 @@ def embed(model, crops, device: str, amp: bool) -> np.ndarray:
     return embed_with_quality(model, crops, device, amp)[0]
 
 
-def resized(crops: np.ndarray, size: int) -> np.ndarray:
-    """RGB uint8 [N, H, W, 3] -> [N, size, size, 3]."""
-    if crops.shape[1] == size:
-        return crops
-    return np.stack([cv2.resize(crop, (size, size), interpolation=cv2.INTER_AREA) for crop in crops])
+def framed(crops: np.ndarray, size: int, frame: str) -> np.ndarray:
+    """Crops in the frame `face`, RGB uint8 [N, 112, 112, 3] -> in another, RGB uint8 [N, size, size, 3]."""
+    if frame == "face":
+        return np.stack([cv2.resize(crop, (size, size), interpolation=cv2.INTER_AREA) for crop in crops])
+    matrix = frame_matrix(frame, size)
+    return np.stack([cv2.warpAffine(c, matrix, (size, size), borderMode=cv2.BORDER_REPLICATE) for c in crops])
 
 
-def validate(model, people, device: str, amp: bool, size: int, limit: int = 1500, seed: int = 0) -> list[dict]:
+def validate(
+    model, people, device: str, amp: bool, size: int, frame: str, limit: int = 1500, seed: int = 0
+) -> list[dict]:
     """Rows `condition, tar (at FAR 1e-3), rank1 (own photo left out), cosine (to the teacher's clean embedding)`."""
     # Whole people, so that other photos are there.
     order = np.random.default_rng(seed).permutation(np.unique(people.identity[people.held_back]))
@@ -47,7 +51,7 @@ def validate(model, people, device: str, amp: bool, size: int, limit: int = 1500
     crops = np.stack([people.crops[i] for i in chosen])
     same = identity[:, None] == identity[None]
     own = np.eye(len(chosen), dtype=bool)
-    gallery = embed(model, resized(crops, size), device, amp)
+    gallery = embed(model, framed(crops, size, frame), device, amp)
     rows = []
     for condition in CONDITIONS:
         probes = gallery
@@ -55,7 +59,7 @@ def validate(model, people, device: str, amp: bool, size: int, limit: int = 1500
             copies = [distort(crop, condition, 3, int(i), scale=1.0) for crop, i in zip(crops, chosen, strict=True)]
             # Out of a file of FACECOM's quality, and as before recognition.
             copies = [without_impulses(through_jpeg(copy)) for copy in copies]
-            probes = embed(model, resized(np.stack(copies), size), device, amp)
+            probes = embed(model, framed(np.stack(copies), size, frame), device, amp)
         scores = probes @ gallery.T
         impostors = np.sort(scores[~same])
         threshold = impostors[int(np.ceil(len(impostors) * (1 - 1e-3))) - 1]

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from facecom.faces import frame_matrix
 from pretraining import batches
 from pretraining.batches import CHANCES, Augmentation, augment, glared
 
@@ -87,3 +88,18 @@ def test_the_file_comes_before_the_median(monkeypatch):
     settings = Augmentation(distorted=1.0, twice=0.0, glare=0.0, packed=1.0, without_impulses=1.0)
     augment(CROP, 32, settings, np.random.default_rng(0))
     assert order == ["camera", "file", "median"]
+
+
+class Still:
+    """A generator of nothing: no jitter, no mirror image."""
+
+    def normal(self, mean, spread, size=None):
+        return mean if size is None else np.full(size, mean)
+
+    def random(self):
+        return 0.9
+
+
+@pytest.mark.parametrize(("frame", "size"), [("face", 96), ("close", 96), ("close", 128)])
+def test_without_jitter_a_view_shows_its_frame(frame, size):
+    np.testing.assert_allclose(batches.jitter_matrix(size, frame, Still()), frame_matrix(frame, size), atol=1e-9)

@@ -13,38 +13,20 @@ import torch
 pytest.importorskip("pytorch_metric_learning", reason='needs pip install -e ".[pretraining]"')
 
 from facecom.errors import FacecomError  # noqa: E402
-from facecom.faces import Aligner, align  # noqa: E402
-from facecom.holdback import is_held_back  # noqa: E402
+from facecom.faces import Aligner  # noqa: E402
 from facecom.photos import read_photo, task_b_table  # noqa: E402
-from facecom.synthetic import draw_person, write_sample  # noqa: E402
-from pretraining import copies, encoder, ship, soup  # noqa: E402
+from facecom.synthetic import write_sample  # noqa: E402
+from pretraining import candidates, copies, encoder, soup  # noqa: E402
 from pretraining.batches import Augmentation, Batches  # noqa: E402
 from pretraining.experiments import compare  # noqa: E402
 from pretraining.objective import objective  # noqa: E402
 from pretraining.people import People  # noqa: E402
+from tests.packed import pack  # noqa: E402
 
 
 @pytest.fixture(scope="module")
 def crops(tmp_path_factory):
-    """Packed crops of twelve drawn people, two photos each; the teacher's embeddings are theirs by construction."""
-    folder = tmp_path_factory.mktemp("crops")
-    # Enough of them are held back at 5 %: names are tried until two are.
-    names = [f"p{n}" for n in range(200)]
-    people = [n for n in names if is_held_back(n, 0.05)][:3] + [n for n in names if not is_held_back(n, 0.05)][:9]
-    rng = np.random.default_rng(0)
-    pictures, rows, teacher = [], ["identity,group,gender,source,file"], []
-    for number, name in enumerate(people):
-        centre = rng.standard_normal(128)
-        for photo in range(2):
-            image, landmarks = draw_person(number, photo, size=112)
-            pictures.append(align(image, landmarks))
-            rows.append(f"{name},{name},,drawn,")
-            both = centre + 0.1 * rng.standard_normal((2, 128))
-            teacher.append(both / np.linalg.norm(both, axis=1, keepdims=True))
-    np.save(folder / "crops.npy", np.stack(pictures))
-    np.save(folder / "teacher.npy", np.stack(teacher).astype(np.float32))
-    (folder / "people.csv").write_text("\n".join(rows) + "\n")
-    return folder
+    return pack(tmp_path_factory.mktemp("crops"))
 
 
 def arguments(crops, run_dir, *more):
@@ -164,7 +146,7 @@ def test_optimizers_move_the_weights_and_files_are_written(crops, tmp_path):
         assert {p.name for p in run_dir.iterdir()} == {"args.json", "log.csv", "validation.csv", "last.pt", "ema.pt"}
         rows = list(csv.DictReader(open(run_dir / "validation.csv")))
         assert [row["condition"] for row in rows][:2] == ["clean", "blurred"] and rows[0]["photos"] == "16"
-        model, config, about = ship.open_candidate(run_dir / "ema.pt")
+        model, config, about = candidates.open_candidate(run_dir / "ema.pt")
         assert config["backbone"] == "test_convnext" and about["data"]["photos_seen"] == 16
         assert about["args"]["optimizer"] == optimizer and "run_dir" not in about["args"]
         assert model.embed(torch.zeros(1, 3, 64, 64)).shape == (1, 128)
@@ -202,7 +184,7 @@ def test_a_resumed_run_ends_with_the_same_weights(crops, tmp_path, monkeypatch):
 def test_the_next_leg_counts_the_photos_of_the_one_before(crops, tmp_path):
     encoder.main(arguments(crops, tmp_path / "one"))
     encoder.main(arguments(crops, tmp_path / "two", "--init", str(tmp_path / "one" / "ema.pt")))
-    assert ship.open_candidate(tmp_path / "two" / "ema.pt")[2]["data"]["photos_seen"] == 32
+    assert candidates.open_candidate(tmp_path / "two" / "ema.pt")[2]["data"]["photos_seen"] == 32
 
 
 def test_the_mean_of_two_legs_is_a_candidate(crops, tmp_path):
@@ -210,8 +192,8 @@ def test_the_mean_of_two_legs_is_a_candidate(crops, tmp_path):
     encoder.main(arguments(crops, first.parent))
     encoder.main(arguments(crops, second.parent, "--init", str(first)))
     soup.main(soup.get_args_parser().parse_args([str(first), str(second), "--output", str(tmp_path / "soup.pt")]))
-    model, config, about = ship.open_candidate(tmp_path / "soup.pt")
-    ends = [ship.open_candidate(path)[0].state_dict() for path in (first, second)]
+    model, config, about = candidates.open_candidate(tmp_path / "soup.pt")
+    ends = [candidates.open_candidate(path)[0].state_dict() for path in (first, second)]
     for name, value in model.state_dict().items():
         if value.is_floating_point():
             torch.testing.assert_close(value, (ends[0][name] + ends[1][name]) / 2, rtol=1e-3, atol=1e-4)
@@ -219,18 +201,3 @@ def test_the_mean_of_two_legs_is_a_candidate(crops, tmp_path):
     other = torch.load(first, weights_only=True)
     with pytest.raises(FacecomError, match="different networks"):
         soup.soup([other, other | {"config": config | {"img_size": 32}}])
-
-
-def test_limit_is_where_photos_as_bad_as_that_are_good_often_enough():
-    figure = np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
-    assert ship.limit_of(figure, np.array([0, 0, 1, 1, 1, 1.0]), 0.5) == 0.3  # no worse for those below it
-    assert ship.limit_of(figure, np.array([0, 1, 0, 1, 1, 1.0]), 0.5) == 0.4  # the second and third are half good
-    assert ship.limit_of(figure, np.array([0, 1, 0, 1, 1, 1.0]), 0.3) == 0.2
-    assert ship.limit_of(figure, np.ones(6), 0.5) == 0
-    assert ship.limit_of(figure, np.zeros(6), 0.5) == 0.6
-
-
-def test_candidates_are_judged_at_every_stored_rate():
-    even, lopsided = ([{"far": 1e-3, "tar": a}, {"far": 1e-4, "tar": b}] for a, b in ((0.72, 0.58), (0.73, 0.54)))
-    assert ship.worth_of(even) == pytest.approx(0.65)
-    assert ship.worth_of(even) > ship.worth_of(lopsided)

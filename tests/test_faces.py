@@ -150,11 +150,22 @@ def test_the_frame_head_shows_more_round_the_same_face(mode, monkeypatch):
     photo = cv2.GaussianBlur(np.random.default_rng(2).integers(0, 256, (224, 224, 3), np.uint8), (0, 0), 3)
     face, head = (Aligner(mode, size=size, frame=frame)([photo]) for size, frame in ((96, "face"), (160, "head")))
     # 160 px for the head are as fine as 96 px for the face, which is its middle.
-    assert faces.FRAMES == {"face": 1.0, "head": 0.6} and head.crops.shape == (1, 160, 160, 3)
+    assert faces.FRAMES["head"] == 0.6 and head.crops.shape == (1, 160, 160, 3)
     middle = head.crops[0, 32:128, 32:128].astype(int)
     assert np.abs(middle - face.crops[0]).mean() < 1 < np.abs(head.crops[0, :96, :96] - middle).mean()
     whole = Aligner("off", size=96, frame="head")([photo])
     np.testing.assert_array_equal(whole.crops[0], faces.whole(photo, 96))
+
+
+def test_the_frame_close_shows_less_round_the_same_face():
+    photo = cv2.GaussianBlur(np.random.default_rng(2).integers(0, 256, (224, 224, 3), np.uint8), (0, 0), 3)
+    face, close = (Aligner("fixed", frame=frame)([photo]).crops[0] for frame in ("face", "close"))
+    again = cv2.warpAffine(face, faces.frame_matrix("close"), (112, 112), borderMode=cv2.BORDER_REPLICATE)
+    assert np.abs(again.astype(int) - close).mean() < 1 < np.abs(face.astype(int) - close).mean()
+    # The middle of the landmarks stays, and what lies between them grows by a tenth.
+    near = faces.template_of("close")
+    np.testing.assert_allclose(near.mean(0), TEMPLATE.mean(0), atol=1e-4)
+    np.testing.assert_allclose(near - near.mean(0), 1.1 * (TEMPLATE - TEMPLATE.mean(0)), atol=1e-4)
 
 
 def test_aligner_refuses_what_it_cannot_do(tmp_path):

@@ -1,0 +1,45 @@
+"""Below which face confidence or quality the shipped network says "cannot tell", from held-back people."""
+
+import numpy as np
+from sklearn.isotonic import IsotonicRegression
+
+from facecom.faces import landmark_errors
+
+
+def limit_of(figure: np.ndarray, good: np.ndarray, share: float) -> float:
+    """The figure below which no more than `share` of photos as bad as that are good; 0 where there is none.
+
+    How good photos of a figure are: isotonic regression (rising; Barlow et al., 1972), so that each photo is refused
+    for what photos like it are worth, not for the company of worse ones. figure: float [N], low is bad; good: float
+    [N], 0 to 1 (the share of a photo's comparisons that went well).
+    """
+    fitted = IsotonicRegression().fit(figure, good).predict(figure)
+    if fitted.min() > share:
+        return 0.0
+    return float(figure[fitted > share].min(initial=figure.max()))
+
+
+def accepted_share(table, embeddings: np.ndarray, threshold: float) -> np.ndarray:
+    """For each photo the share of its genuine cross-photo comparisons that the threshold accepts; NaN without any."""
+    people, photos = table["identity"].to_numpy(), table["photo"].to_numpy()
+    clean = np.flatnonzero(table["condition"] == "clean")
+    distances = np.sqrt(np.maximum(2 - 2 * embeddings @ embeddings[clean].T, 0))
+    genuine = (people[:, None] == people[clean]) & (photos[:, None] != photos[clean])
+    with np.errstate(invalid="ignore"):
+        return ((distances <= threshold) & genuine).sum(1) / genuine.sum(1)
+
+
+def limits_of(table, landmarks: np.ndarray, confidence: np.ndarray, quality, accepted) -> dict[str, float]:
+    """Below these a photo is "cannot tell": most such faces were misplaced (landmarks a fifth of the eye distance from
+    where the finder sees them on the clean copy), or nine in ten genuine comparisons of photos like it failed."""
+    keys = (table["identity"] + "/" + table["photo"]).to_numpy()
+    clean = table["condition"].to_numpy() == "clean"
+    place = {key: row for row, key in enumerate(keys) if clean[row]}
+    rows = np.flatnonzero(~clean)
+    truth = landmarks[[place[keys[row]] for row in rows]]
+    found = landmark_errors(landmarks[rows], truth) < 0.2
+    known = np.isfinite(accepted)
+    return {
+        "face_confidence": limit_of(confidence[rows], found.astype(float), 0.5),
+        "quality": limit_of(quality[known], accepted[known], 0.1),
+    }
