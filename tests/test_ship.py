@@ -42,11 +42,7 @@ def shipped(tmp_path_factory):
         # What an untrained quality head says may be worth nothing, which is an error of its own.
         patch.setattr(ship, "bring_to_scale", lambda model, crops, targets, embed: embed(crops[:2]))
         ship.main(ship.get_args_parser().parse_args([*words.split(), str(folder / "ema.pt")]))
-    return (
-        checkpoint.load(folder / "out.pt", "siamese"),
-        json.loads((folder / "out.json").read_text()),
-        folder / "ema.pt",
-    )
+    return checkpoint.load(folder / "out.pt", "siamese"), json.loads((folder / "out.json").read_text()), folder
 
 
 def test_the_shipped_network_keeps_its_frame_and_has_thresholds_and_limits(shipped):
