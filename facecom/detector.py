@@ -10,6 +10,9 @@ import numpy as np
 
 from facecom.errors import FacecomError
 
+#: Which landmark is each one's mirror image.
+MIRRORED = [1, 0, 2, 4, 3]
+
 
 def open_detector(model_file: str | Path | None) -> cv2.FaceDetectorYN:
     """OpenCV's face detector with YuNet's model file. Raises FacecomError without one that can be read."""
@@ -68,4 +71,4 @@ def steady_landmarks(image: np.ndarray, detector: cv2.FaceDetectorYN, sizes=(0.8
 
 def mirror(landmarks: np.ndarray, width: int) -> np.ndarray:
     """Landmarks [5, 2] in the mirror image of a photo of that width: left stays left as the viewer sees it."""
-    return (landmarks * [-1, 1] + [width - 1, 0])[[1, 0, 2, 4, 3]]
+    return (landmarks * [-1, 1] + [width - 1, 0])[MIRRORED]

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import cv2
 import numpy as np
 
-from facecom.detector import detect, mirror, open_detector
+from facecom.detector import detect, open_detector
 from facecom.errors import FacecomError
 from facecom.impulses import without_impulses
+from facecom.looks import coarseness, is_heap, letterbox, look, together
 
 if TYPE_CHECKING:
     import torch
@@ -116,24 +117,6 @@ def whole(image: np.ndarray, size: int = CROP_SIZE) -> np.ndarray:
     return cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
-def letterbox(image: np.ndarray, size: int = CROP_SIZE) -> tuple[np.ndarray, float, np.ndarray]:
-    """The whole picture in a square, grey beside it.
-
-    image: RGB uint8 [H, W, 3]. Returns RGB uint8 [size, size, 3], the scale, and the offset [2]: a point p of the image
-    lies at `(p + 0.5) * scale - 0.5 + offset`.
-    """
-    height, width = image.shape[:2]
-    scale = size / max(height, width)
-    inner = max(1, round(width * scale)), max(1, round(height * scale))
-    scaled = cv2.resize(image, inner, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-    left, top = (size - inner[0]) // 2, (size - inner[1]) // 2
-    if inner == (size, size):
-        return scaled, scale, np.zeros(2)
-    square = np.full((size, size, 3), 127, np.uint8)
-    square[top : top + inner[1], left : left + inner[0]] = scaled
-    return square, scale, np.array([left, top])
-
-
 def find(
     images: list[np.ndarray],
     batch_size: int = 64,
@@ -142,8 +125,9 @@ def find(
     model: "LandmarkNet | None" = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Landmarks of the face in each photo, by the project's own finder: impulse noise is taken off, then comes a look
-    at the whole picture, then a second one at the face that the first look found and at its mirror image, whose mean
-    is nearer to the truth than either.
+    at the whole picture, then one at the face that the first look found. The second sees more of the face, the first
+    where faces are in photos, which is what is left to go by under glare: the mean of both, by how sure each is, is
+    nearer to the truth than either (`facecom/looks.py`).
 
     images: RGB uint8 [H, W, 3] of any sizes, each a roughly centred head; amp: half precision, None for float32;
     model: a finder (default: the shipped one). Returns landmarks float32 [N, 5, 2] in pixels of each image, and
@@ -154,51 +138,23 @@ def find(
     landmarks, confidence = np.zeros((len(images), 5, 2), np.float32), np.zeros(len(images), np.float32)
     for start in range(0, len(images), batch_size):
         batch = [without_impulses(image) for image in images[start : start + batch_size]]
+        part = slice(start, start + len(batch))
         framed = [letterbox(image, model.img_size) for image in batch]
-        first, _ = _look(model, [picture for picture, _, _ in framed], device, amp)
-        first = [(p - offset + 0.5) / scale - 0.5 for p, (_, scale, offset) in zip(first, framed, strict=True)]
+        first = look(model, [picture for picture, _, _ in framed], device, amp)
+        points = [(p - offset + 0.5) / scale - 0.5 for p, (_, scale, offset) in zip(first[0], framed, strict=True)]
         # Without a face the landmarks may lie in a heap that no similarity can be fitted to.
-        heap = [np.ptp(p, axis=0).max() < 1 for p in first]
-        first = [fixed_landmarks(image) if h else p for image, p, h in zip(batch, first, heap, strict=True)]
-        crops = [align(image, p, model.img_size, LOOSE_TEMPLATE) for image, p in zip(batch, first, strict=True)]
-        second, sure = _look_both_ways(model, crops, device, amp)
-        confidence[start : start + len(batch)] = np.where(heap, 0, sure)
-        for i, (p, q) in enumerate(zip(first, second, strict=True)):
-            if np.ptp(q, axis=0).max() < 1:
-                landmarks[start + i], confidence[start + i] = p, 0
-                continue
-            back = cv2.invertAffineTransform(similarity(p, LOOSE_TEMPLATE * (model.img_size / CROP_SIZE)))
-            landmarks[start + i] = cv2.transform(q[None].astype(np.float64), back)[0]
+        heap = [is_heap(p) for p in points]
+        points = [fixed_landmarks(image) if h else p for image, p, h in zip(batch, points, heap, strict=True)]
+        crops = [align(image, p, model.img_size, LOOSE_TEMPLATE) for image, p in zip(batch, points, strict=True)]
+        second = look(model, crops, device, amp)
+        into = [similarity(p, LOOSE_TEMPLATE * (model.img_size / CROP_SIZE)) for p in points]
+        again = [cv2.transform(q[None], cv2.invertAffineTransform(m))[0] for q, m in zip(second[0], into, strict=True)]
+        enlarged = [np.sqrt(np.linalg.det(m[:, :2])) / scale for m, (_, scale, _) in zip(into, framed, strict=True)]
+        nothing = np.array(heap) | [is_heap(q) for q in second[0]]
+        merged = together(np.stack(points), first[1] * coarseness(enlarged), np.stack(again), second[1])
+        landmarks[part] = np.where(nothing[:, None, None], points, merged)
+        confidence[part] = np.where(nothing, 0, (first[2] + second[2]) / 2)
     return landmarks, confidence
-
-
-def _look(model, pictures, device, amp) -> tuple[np.ndarray, np.ndarray]:
-    """(landmarks float32 [B, 5, 2], confidence float32 [B]) of square pictures, RGB uint8 [S, S, 3]."""
-    import torch
-
-    device = torch.device(device)
-    x = torch.from_numpy(np.stack(pictures)).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
-    with torch.inference_mode(), torch.autocast(device.type, amp, enabled=amp is not None):
-        landmarks, log_error, face = model(x)
-    return landmarks.cpu().numpy(), face_confidence(log_error, face).cpu().numpy()
-
-
-def _look_both_ways(model, pictures, device, amp) -> tuple[np.ndarray, np.ndarray]:
-    """`_look` at pictures and their mirror images: the mean of both."""
-    landmarks, sure = _look(model, [*pictures, *(picture[:, ::-1] for picture in pictures)], device, amp)
-    count = len(pictures)
-    turned = np.stack([mirror(points, model.img_size) for points in landmarks[count:]])
-    return (landmarks[:count] + turned) / 2, (sure[:count] + sure[count:]) / 2
-
-
-def face_confidence(log_error: "torch.Tensor", face: "torch.Tensor") -> "torch.Tensor":
-    """Probability that there is a face and that a landmark is within a tenth of the distance between the eyes.
-
-    log_error: float [B, 5], face: logit [B], as `LandmarkNet` gives them. Returns float [B].
-    """
-    # A Laplace distribution in the plane: P(r < t) = 1 - (1 + t / b) exp(-t / b), t a tenth of the eye distance.
-    ratio = 0.1 / log_error.exp().mean(1)
-    return face.sigmoid() * (1 - (1 + ratio) * (-ratio).exp())
 
 
 @cache

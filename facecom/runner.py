@@ -11,7 +11,7 @@ from torch import nn
 
 from facecom import checkpoint, mirror, published
 from facecom.errors import FacecomError
-from facecom.faces import face_confidence
+from facecom.looks import face_confidence
 from facecom.models import build_model
 
 #: Key of an ONNX file's metadata under which `export.py` leaves what a checkpoint says besides its weights (JSON).

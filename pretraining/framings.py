@@ -16,9 +16,10 @@ from PIL import Image
 from facecom.conditions import DISTORTIONS, distort
 from facecom.detector import mirror, open_detector, steady_landmarks
 from facecom.extra import LANDMARK_COLUMNS
-from facecom.faces import LOOSE_TEMPLATE, align, letterbox, similarity
+from facecom.faces import LOOSE_TEMPLATE, align, similarity
 from facecom.impulses import without_impulses
 from facecom.jpeg import drawn_quality, through_jpeg
+from facecom.looks import letterbox
 from facecom.photos import read_photo, task_b_table
 from facecom.synthetic import draw_person, draw_scene
 

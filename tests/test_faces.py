@@ -1,4 +1,4 @@
-"""The face finder's geometry: similarity, crops, letterbox, two looks."""
+"""The face finder's geometry: similarity, crops, two looks."""
 
 import cv2
 import numpy as np
@@ -8,8 +8,7 @@ import torch
 from facecom import faces
 from facecom.detector import mirror
 from facecom.errors import FacecomError
-from facecom.faces import CROP_SIZE, LOOSE_TEMPLATE, TEMPLATE, Aligner, align, find, fixed_crop, letterbox, similarity
-from facecom.models import build_model
+from facecom.faces import CROP_SIZE, LOOSE_TEMPLATE, TEMPLATE, Aligner, align, find, fixed_crop, similarity
 
 #: Landmarks of a made-up face in a 300 x 200 photo.
 FACE = TEMPLATE * 0.8 + [120, 40]
@@ -84,19 +83,6 @@ def test_fixed_crop_is_the_middle_of_a_facecom_photo():
     assert faces.whole(photo, 64).shape == (64, 64, 3)
 
 
-@pytest.mark.parametrize("shape", [(224, 224), (100, 300), (301, 77), (40, 30)])
-def test_letterbox_says_where_points_go(shape):
-    point = np.array([shape[1] * 0.4, shape[0] * 0.6])
-    photo = dotted([point], *shape)
-    photo[..., 2] = 40  # the dot is yellow, the letterbox's bars are grey
-    square, scale, offset = letterbox(photo)
-    assert square.shape == (112, 112, 3)
-    yellow = cv2.GaussianBlur(square[..., 0].astype(np.float32) - square[..., 2], (0, 0), 1)
-    y, x = np.unravel_index(yellow.argmax(), yellow.shape)
-    np.testing.assert_allclose([x, y], (point + 0.5) * scale - 0.5 + offset, atol=1.01)
-    assert square[0, 0, 0] == (40 if shape[0] == shape[1] else 127)
-
-
 def test_find_returns_pixels_of_each_photo():
     other = FACE * 1.5 + [10, -20]
     photos = [dotted(FACE), dotted(other, 260, 420), np.full((90, 60, 3), 30, np.uint8)]
@@ -109,15 +95,30 @@ def test_find_returns_pixels_of_each_photo():
     assert np.isfinite(landmarks).all()
 
 
-def test_the_second_look_sees_the_same_face_in_the_mirror():
-    torch.manual_seed(0)
-    model = build_model({"task": "landmarks", "backbone": "test_convnext", "img_size": 64, "channels": 16}).eval()
-    pictures = list(np.random.default_rng(1).integers(0, 256, (3, 64, 64, 3), np.uint8))
-    look = lambda both: faces._look_both_ways(model, both, "cpu", None)  # noqa: E731
-    (found, sure), (turned, equally_sure) = look(pictures), look([picture[:, ::-1] for picture in pictures])
-    np.testing.assert_allclose(turned, [mirror(points, 64) for points in found], atol=1e-3)
-    np.testing.assert_allclose(sure, equally_sure, atol=1e-5)
-    assert np.abs(found - faces._look(model, pictures, "cpu", None)[0]).max() > 0.01
+class Biased:
+    """A finder that is 4 px to the right in the whole picture, and in a crop as far to the left of what it saw first;
+    how sure it is of either is given."""
+
+    img_size = CROP_SIZE
+
+    def __init__(self, errors):
+        self.errors, self.looks = errors, 0
+
+    def __call__(self, x):
+        seen = LOOSE_TEMPLATE + [(4, 0), (-4, 0)][self.looks]
+        log_error = torch.full((2, 5), self.errors[self.looks]).log()
+        self.looks += 1
+        both = np.stack([seen, mirror(seen, CROP_SIZE)])
+        return torch.from_numpy(both).float(), log_error, torch.full((2,), 20.0)
+
+
+@pytest.mark.parametrize("errors", [(0.05, 0.05), (0.02, 0.06), (0.06, 0.02)])
+def test_two_looks_count_by_how_sure_they_are(errors):
+    found, confidence = find([np.full((112, 112, 3), 30, np.uint8)], model=Biased(errors))
+    weight = errors[0] ** -2 / (errors[0] ** -2 + errors[1] ** -2)
+    np.testing.assert_allclose(found[0], LOOSE_TEMPLATE + [4 * weight, 0], atol=1e-3)
+    share = [1 - (1 + 0.1 / e) * np.exp(-0.1 / e) for e in errors]
+    np.testing.assert_allclose(confidence, np.mean(share), rtol=1e-4)
 
 
 def test_find_of_nothing():

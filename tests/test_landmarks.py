@@ -13,7 +13,8 @@ import torch
 
 from benchmarks.landmarks import by_condition
 from facecom import checkpoint
-from facecom.faces import find, landmark_errors, letterbox
+from facecom.faces import find, landmark_errors
+from facecom.looks import letterbox
 from facecom.models import LandmarkNet, build_model
 from facecom.synthetic import SCENES, draw_person, draw_scene
 from pretraining import framings, landmarks
