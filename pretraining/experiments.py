@@ -1,6 +1,7 @@
 """Short encoder runs side by side: what was different, how many photos it saw, what came of it.
 
     python -m pretraining.experiments runs/adamw runs/muon --output results/encoder_experiments.csv
+    python -m pretraining.experiments runs/leg8 --add       # a row more, in the columns that are there
 
 A row a run folder of `pretraining.encoder`: its name, the settings that are not the same in all runs, and the last
 figures of log.csv (training losses) and validation.csv (TAR at FAR 1e-3 and rank-1 of held-back people, averaged
@@ -30,24 +31,33 @@ def last_figures(folder: Path) -> dict:
     return figures
 
 
-def compare(folders: list[Path]) -> list[dict]:
-    """A row a run; a setting that a run's code did not know yet is empty. Raises FileNotFoundError for a folder that is
-    no run."""
+def compare(folders: list[Path], columns: list[str] | None = None) -> list[dict]:
+    """A row a run; a setting that a run's code did not know yet is empty. columns: those to fill (default: the settings
+    that differ). Raises FileNotFoundError for a folder that is no run."""
     settings = [json.loads((folder / "args.json").read_text()) for folder in folders]
     names = dict.fromkeys(name for one in settings for name in one if name not in NOT_RECIPE)
-    differ = [name for name in names if len({str(one.get(name)) for one in settings}) > 1]
+    if columns is None:
+        shown = [name for name in names if len({str(one.get(name)) for one in settings}) > 1]
+    else:
+        shown = [name for name in columns if name in names]
     return [
-        {"run": folder.name, **{name: one.get(name) for name in differ}, **last_figures(folder)}
+        {"run": folder.name, **{name: one.get(name) for name in shown}, **last_figures(folder)}
         for folder, one in zip(folders, settings, strict=True)
     ]
 
 
 def main(args):
-    rows = compare([Path(folder) for folder in args.folders])
+    folders, kept = [Path(folder) for folder in args.folders], []
+    if args.add:
+        kept = list(csv.DictReader(open(args.output)))
+        rows = [dict.fromkeys(kept[0]) | row for row in compare(folders, list(kept[0]))]
+        kept = [row for row in kept if row["run"] not in {new["run"] for new in rows}]
+    else:
+        rows = compare(folders)
     with open(args.output, "w", newline="") as file:
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows(kept + rows)
     for row in rows:
         print(row)
 
@@ -55,6 +65,7 @@ def main(args):
 def get_args_parser():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("folders", nargs="+", help="run folders of pretraining.encoder")
+    parser.add_argument("--add", action="store_true", help="keep the rows of --output, whose runs may be gone")
     parser.add_argument("--output", default="results/encoder_experiments.csv")
     return parser
 

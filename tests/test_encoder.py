@@ -16,7 +16,7 @@ from facecom.errors import FacecomError  # noqa: E402
 from facecom.faces import Aligner  # noqa: E402
 from facecom.photos import read_photo, task_b_table  # noqa: E402
 from facecom.synthetic import write_sample  # noqa: E402
-from pretraining import candidates, copies, encoder, soup  # noqa: E402
+from pretraining import candidates, copies, encoder, experiments, soup  # noqa: E402
 from pretraining.batches import Augmentation, Batches  # noqa: E402
 from pretraining.experiments import compare  # noqa: E402
 from pretraining.objective import objective  # noqa: E402
@@ -156,6 +156,14 @@ def test_optimizers_move_the_weights_and_files_are_written(crops, tmp_path):
         ("muon", "muon", "16"),
     ]
     assert "seed" not in rows[0]  # only what differs
+    # A row more, when the folders of the others are gone.
+    output = tmp_path / "experiments.csv"
+    experiments.main(experiments.get_args_parser().parse_args([str(tmp_path / "adamw"), "--output", str(output)]))
+    for _ in range(2):
+        words = [str(tmp_path / "muon"), "--output", str(output), "--add"]
+        experiments.main(experiments.get_args_parser().parse_args(words))
+    listed = list(csv.DictReader(open(output)))
+    assert [row["run"] for row in listed] == ["adamw", "muon"] and listed[1]["photos"] == "16"
     # A run of before there was a setting has none.
     old = json.loads((tmp_path / "adamw" / "args.json").read_text())
     (tmp_path / "adamw" / "args.json").write_text(json.dumps({k: v for k, v in old.items() if k != "glare"}))
