@@ -2,13 +2,15 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from timm.optim import muon as timm_muon
 
 from facecom.models import SiameseNet
+from pretraining import optimizers
 from pretraining.optimizers import QUALITY_RATE, learning_rate, optimizer_for, set_rate
 
 
 def settings(optimizer: str = "muon", lr: float = 1.0) -> SimpleNamespace:
-    return SimpleNamespace(optimizer=optimizer, lr=lr, weight_decay=0.05)
+    return SimpleNamespace(optimizer=optimizer, lr=lr, weight_decay=0.05, device="cpu")
 
 
 def test_learning_rate_warms_up_and_ends_at_nothing():
@@ -38,6 +40,17 @@ def test_muon_leaves_the_wide_projection_to_adamw():
     made = optimizer_for(model, None, settings())
     body = {id(p) for group in made.param_groups if not group.get("use_fallback") for p in group["params"]}
     assert id(model.projection[0].weight) not in body and id(model.encoder.stem[0].weight) in body
+
+
+@pytest.mark.parametrize(("fast", "expected"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_muon_computes_in_bf16_only_where_that_is_fast(monkeypatch, fast, expected):
+    monkeypatch.setattr(optimizers, "cpu_has_bf16", lambda: fast)
+    monkeypatch.setattr(timm_muon, "zeropower_via_newtonschulz", optimizers.ORTHOGONALISED)
+    model = SiameseNet("test_convnext", pool="map", img_size=64)
+    optimizer_for(model, None, settings())
+    matrix = torch.randn(8, 16, generator=torch.Generator().manual_seed(0))
+    found = timm_muon.zeropower_via_newtonschulz(matrix, 3, [(3.4445, -4.775, 2.0315)] * 3)
+    assert found.dtype == expected
 
 
 def test_learned_centres_move_too():
