@@ -42,5 +42,8 @@ def test_the_sample_is_of_training_people_with_several_photos_clean_and_distorte
     assert sorted(np.bincount(labels)) == [4] * 9
     monkeypatch.setattr(discriminant, "PHOTOS", 5)
     assert len(discriminant.sample(people, 64, "close")[1]) == 8  # two whole people
-    people.table["file"] = "x.jpg"  # as FACECOM's are
-    assert len(np.flatnonzero((people.table["file"] == "").to_numpy())) == 0
+    # A person out of whole photos, as FACECOM's are, is left out.
+    first = people.table["identity"][people.labels == 0].iloc[0]
+    people.table.loc[people.table["identity"] == first, "file"] = "a.jpg"
+    monkeypatch.setattr(discriminant, "PHOTOS", 100)
+    assert set(discriminant.sample(people, 64, "close")[1]) == set(range(1, 9))
