@@ -48,6 +48,14 @@ def test_known_landmarks_are_cut_by_them(photos):
         Crops([b"no photo"], landmarks, Aligner("off", 32))[0]
 
 
+def test_crops_cut_again_lose_impulse_noise_as_the_aligner_does():
+    image = np.full((112, 112, 3), 120, np.uint8)
+    image[np.random.default_rng(0).random((112, 112)) < 0.08] = 255
+    encoded = cv2.imencode(".png", image)[1].tobytes()
+    crops = {mode: Crops([encoded], TEMPLATE[None], Aligner(mode, 112))[0] for mode in ("fixed", "off")}
+    assert (crops["fixed"] > 200).mean() < 0.005 < 0.04 < (crops["off"] > 200).mean()
+
+
 def test_unreadable_files_are_left_out_and_counted(photos, tmp_path, capsys):
     (tmp_path / "1.png").write_bytes(b"text")
     table, crops = load_crops(photos, Aligner("off", 32), quiet=True)
