@@ -43,6 +43,14 @@ def get_args_parser() -> argparse.ArgumentParser:
         default="auto",
         help="of men and women: draw as many of each, weigh the rarer, or nothing; auto looks at the counts",
     )
+    group.add_argument(
+        "--glare",
+        type=int,
+        default=1,
+        metavar="TIMES",
+        help="sunny photos, simulated or real, this many times as often as usual: they are learned last, from hair "
+        "and collar (default: %(default)s)",
+    )
     parser.set_defaults(**recipes.GENDER["facecom"])
     return parser
 

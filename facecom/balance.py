@@ -1,4 +1,4 @@
-"""Many men and few women (or the other way round): how an epoch is drawn and what each photo counts."""
+"""How an epoch is drawn and what each photo counts: many men and few women (or the other way round), more of glare."""
 
 import numpy as np
 import pandas as pd
@@ -25,15 +25,16 @@ def settle(balance: str, table: pd.DataFrame) -> tuple[str, str]:
     return balance, f"{found}: {does[balance]}"
 
 
-def draw_epoch(table: pd.DataFrame, balance: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def draw_epoch(table: pd.DataFrame, balance: str, seed: int, glare: int = 1) -> tuple[np.ndarray, np.ndarray]:
     """Rows of an epoch (int64 [N], not shuffled), and what each counts (float64 [N], 1 on average).
 
     Sources (column `source`, if any) are drawn in proportion to the square root of their size, so that a large one
     does not drown a small one; with one source each photo comes once. balance: `undersample` draws as many of each
-    gender, `weighted` has both count the same in sum, `none` leaves them.
+    gender, `weighted` has both count the same in sum, `none` leaves them. glare: how many times a source's sunny photos
+    come for once of its others.
     """
     rng = np.random.default_rng(seed)
-    rows = _from_sources(table, rng)
+    rows = _from_sources(table, rng, glare)
     female = (table["gender"].to_numpy()[rows] == "female").astype(int)
     count = np.bincount(female, minlength=2)
     if balance == "undersample" and count.min():
@@ -43,14 +44,19 @@ def draw_epoch(table: pd.DataFrame, balance: str, seed: int) -> tuple[np.ndarray
     return rows, len(rows) / (2 * count[female])
 
 
-def _from_sources(table: pd.DataFrame, rng: np.random.Generator) -> np.ndarray:
+def _from_sources(table: pd.DataFrame, rng: np.random.Generator, glare: int) -> np.ndarray:
+    times = np.ones(len(table), int)
+    if "condition" in table:
+        times[table["condition"] == "sunny"] = glare
+    rows = np.repeat(np.arange(len(table)), times)
     if "source" not in table:
-        return np.arange(len(table))
-    places = [np.flatnonzero(table["source"] == source) for source in sorted(table["source"].unique())]
-    roots = np.sqrt([len(rows) for rows in places])
+        return rows
+    sources = table["source"].to_numpy()
+    names, sizes = np.unique(sources, return_counts=True)
     drawn = []
-    for rows, share in zip(places, roots / roots.sum(), strict=True):
+    for name, share in zip(names, np.sqrt(sizes) / np.sqrt(sizes).sum(), strict=True):
+        pool = rows[sources[rows] == name]
         wanted = round(share * len(table))
-        times = -(-wanted // len(rows))
-        drawn.append(np.concatenate([rng.permutation(rows) for _ in range(times)])[:wanted])
+        rounds = -(-wanted // len(pool))
+        drawn.append(np.concatenate([rng.permutation(pool) for _ in range(rounds)])[:wanted])
     return np.concatenate(drawn)

@@ -44,7 +44,7 @@ class GenderJob(Job):
 
     def batches(self, epoch):
         table = self.sets["train"][0]
-        rows, weight = draw_epoch(table, self.balance, self.draw_seed(epoch))
+        rows, weight = draw_epoch(table, self.balance, self.draw_seed(epoch), self.args.glare)
         female = (table["gender"] == "female").to_numpy()[rows]
         return self.shuffled(epoch, rows[:, None], np.stack([female, weight], 1))
 

@@ -61,6 +61,7 @@ def training_transforms(task: str, args: argparse.Namespace, preprocessing: dict
     """Transforms by name: `clean` and `distorted` for training photos of that kind, `eval` for all others."""
     size, mean, std = (preprocessing[name] for name in ("size", "mean", "std"))
     options = {"recipe": args.recipe, "task": task, "scale": scale_of(preprocessing)}
+    options["glare"] = args.glare if task == "gender" else 1
     simulate = "simulate" in condition_sources(args.conditions)
     return {
         "clean": train_transform(size, mean, std, simulate=simulate, **options),

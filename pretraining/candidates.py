@@ -1,7 +1,6 @@
-"""The networks that may be shipped: a file, seen in one frame or another, its embedding weighted or not."""
+"""The networks that may be shipped: a file, seen in one frame or another."""
 
 from collections.abc import Iterator
-from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,42 +8,29 @@ import torch
 
 from facecom import checkpoint
 from facecom.models import build_model
-from pretraining import discriminant
-from pretraining.validation import embed
 
 
 @dataclass
 class Candidate:
-    """path: its file; config, about: what the file says of the network and its training; frame: one of `faces.FRAMES`;
-    weighted: whether its embedding is (`pretraining/discriminant.py`)."""
+    """path: its file; config, about: what the file says of the network and its training; frame: of `faces.FRAMES`."""
 
     path: Path
     model: torch.nn.Module
     config: dict
     about: dict
     frame: str
-    weighted: bool = False
     found: dict = field(default_factory=dict)
 
     @property
     def name(self) -> str:
-        return f"{self.path.parent.name}/{self.path.name}, {self.frame}{', weighted' if self.weighted else ''}"
+        return f"{self.path.parent.name}/{self.path.name}, {self.frame}"
 
 
-def variants(path: Path, frames: list[str] | None, people, amp: bool) -> Iterator[Candidate]:
-    """A file's network in each of the frames (None: the one it was trained in), as it is and with its axes weighted,
-    unless they are already."""
+def variants(path: Path, frames: list[str] | None) -> Iterator[Candidate]:
+    """A file's network in each of the frames (None: the one it was trained in)."""
     model, config, about = open_candidate(path)
-    already = bool((about["args"] or {}).get("weighted"))
     for frame in frames or [about["frame"]]:
-        yield Candidate(path, model, config, about, frame, weighted=already)
-        if already:
-            continue
-        views, labels = discriminant.sample(people, config["img_size"], frame)
-        weighted = deepcopy(model)
-        between = discriminant.between_people(embed(model, views, "cpu", amp), labels)
-        discriminant.weigh(weighted, discriminant.weighting(between))
-        yield Candidate(path, weighted, config, about, frame, weighted=True)
+        yield Candidate(path, model, config, about, frame)
 
 
 def open_candidate(path: Path) -> tuple[torch.nn.Module, dict, dict]:

@@ -3,11 +3,19 @@
 import numpy as np
 from sklearn.isotonic import IsotonicRegression
 
-from facecom.faces import landmark_errors
+from facecom.distortions import CONDITIONS, distort
+from facecom.faces import find, landmark_errors
+from facecom.scenes import SCENES, draw_scene
 
 #: Photos of a quality at which no more than this share of genuine comparisons succeeds are "cannot tell". With less,
 #: one glare copy in twenty of held-back people counts as readable and is then not known as its own photo.
 LEAST_ACCEPTED = 0.15
+
+#: Drawn pictures of each kind of scene, in which no face is to be found.
+SCENES_EACH = 64
+
+#: Their first seed, far from those of the scenes that the finder was trained on.
+FIRST_SCENE = 1_000_000
 
 
 def limit_of(figure: np.ndarray, good: np.ndarray, share: float) -> float:
@@ -33,10 +41,19 @@ def accepted_share(table, embeddings: np.ndarray, threshold: float) -> np.ndarra
         return ((distances <= threshold) & genuine).sum(1) / genuine.sum(1)
 
 
-def limits_of(table, landmarks: np.ndarray, confidence: np.ndarray, quality, accepted) -> dict[str, float]:
-    """Below these a photo is "cannot tell": most such faces were misplaced (landmarks a fifth of the eye distance from
-    where the finder sees them on the clean copy), or hardly any genuine comparison of photos like it succeeded
-    (`LEAST_ACCEPTED`)."""
+def nothing_found() -> np.ndarray:
+    """The face finder's confidence in drawn scenes without a face, in all conditions: float32 [N], 0 to 1."""
+    scenes = [draw_scene(kind, FIRST_SCENE + n) for kind in SCENES for n in range(SCENES_EACH)]
+    conditions = [CONDITIONS[n % len(CONDITIONS)] for n in range(len(scenes))]
+    return find([distort(*pair, seed=n) for n, pair in enumerate(zip(scenes, conditions, strict=True))])[1]
+
+
+def limits_of(
+    table, landmarks: np.ndarray, confidence: np.ndarray, quality, accepted, nothing: np.ndarray
+) -> dict[str, float]:
+    """Below these a photo is "cannot tell": most of what the finder is as sure of is no face or a misplaced one
+    (landmarks a fifth of the eye distance from where it sees them on the clean copy), or hardly any genuine comparison
+    of photos like it succeeded (`LEAST_ACCEPTED`). nothing: the confidence in pictures without a face."""
     keys = (table["identity"] + "/" + table["photo"]).to_numpy()
     clean = table["condition"].to_numpy() == "clean"
     place = {key: row for row, key in enumerate(keys) if clean[row]}
@@ -44,7 +61,9 @@ def limits_of(table, landmarks: np.ndarray, confidence: np.ndarray, quality, acc
     truth = landmarks[[place[keys[row]] for row in rows]]
     found = landmark_errors(landmarks[rows], truth) < 0.2
     known = np.isfinite(accepted)
+    sure = np.concatenate([confidence[rows], nothing])
+    good = np.concatenate([found, np.zeros(len(nothing))])
     return {
-        "face_confidence": limit_of(confidence[rows], found.astype(float), 0.5),
+        "face_confidence": limit_of(sure, good, 0.5),
         "quality": limit_of(quality[known], accepted[known], LEAST_ACCEPTED),
     }

@@ -2,11 +2,11 @@
 
     python -m pretraining.ship --data_dir data/Task_B --crops crops runs/encoder/ema.pt weights/best_siamese_convnext.pt
 
-Candidates, each as it is and with its axes weighted (`pretraining/discriminant.py`), are compared on FACECOM's
-held-back training people (val is not looked at): photos through the face finder, TAR of all conditions pooled, the mean
-of those at FAR 1e-3 and 1e-4. The best gets its operating points there, impostors also from the held-back people of the
-packed crops, on whom its quality head is brought to scale (`pretraining/quality.py`), and the limits below which the
-answer is "cannot tell"; it goes to `--output` as fp16 with a JSON of provenance.
+Candidates are compared on FACECOM's held-back training people (val is not looked at): photos through the face finder,
+TAR of all conditions pooled, the mean of those at FAR 1e-3 and 1e-4. The best gets its operating points there,
+impostors also from the held-back people of the packed crops, on whom its quality head is brought to scale
+(`pretraining/quality.py`), and the limits below which the answer is "cannot tell" (`pretraining/limits.py`); it goes to
+`--output` as fp16 with a JSON of provenance.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from facecom.photos import hold_back, split_folders, task_b_table
 from facecom.samples import Crops, load_crops
 from pretraining.batches import Augmentation, augment
 from pretraining.candidates import Candidate, variants
-from pretraining.limits import accepted_share, limits_of
+from pretraining.limits import accepted_share, limits_of, nothing_found
 from pretraining.people import People
 from pretraining.provenance import write_provenance
 from pretraining.quality import bring_to_scale
@@ -103,14 +103,14 @@ def write(best: Candidate, held: HeldBack, output: str) -> None:
     """The best as a checkpoint with its thresholds, limits and provenance."""
     points, embeddings, quality = (best.found[name] for name in ("points", "embeddings", "quality"))
     accepted = accepted_share(held.table, embeddings, points[0]["threshold"])
-    limits = limits_of(held.table, held.landmarks, held.confidence, quality, accepted)
+    limits = limits_of(held.table, held.landmarks, held.confidence, quality, accepted, nothing_found())
     genuine, impostor = cross_photo_scores(held.table, embeddings, "all")
     metrics = {f"held_tar@far={point['far']:g}": point["tar"] for point in points}
     metrics |= {"genuine": len(genuine), "impostor": len(impostor)}
     config = {name: value for name, value in best.config.items() if name not in ("task", "pretrained")}
-    args = (best.about["args"] or {}) | {"weighted": best.weighted}
     checkpoint.save(
-        output, task="siamese", model=best.model, config=config, operating_points=points, limits=limits, args=args,
+        output, task="siamese", model=best.model, config=config, operating_points=points, limits=limits,
+        args=best.about["args"],
         preprocessing={"size": best.config["img_size"], "frame": best.frame, **PREPROCESSING},
         epoch=best.about["epoch"], metrics=metrics, data=best.about["data"], half=True,
     )  # fmt: skip
@@ -127,7 +127,7 @@ def main(args):
     held = HeldBack(args.data_dir, people)
     best, most = None, -1.0
     for path in args.candidates:
-        for candidate in variants(Path(path), args.frames, people, amp):
+        for candidate in variants(Path(path), args.frames):
             worth = judge(candidate, held, amp)
             if worth > most:
                 best, most = candidate, worth

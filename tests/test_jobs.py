@@ -33,7 +33,7 @@ def people(genders, photos=2):
 def job(kind, **more):
     defaults = {"recipe": "facecom", "amp": False, "conditions": "none", "align": "fixed", "seed": 3, "workers": 0}
     defaults |= {"lr": 0.1, "head_lr": 0.2, "weight_decay": 0.0, "epochs": 4, "batch_size": 4, "margin": 1.0}
-    args = argparse.Namespace(**defaults | {"gamma": 2.0, "smoothing": 0.1, "balance": "none"} | more)
+    args = argparse.Namespace(**defaults | {"gamma": 2.0, "smoothing": 0.1, "balance": "none", "glare": 1} | more)
     start = initial_model(kind.task, "none", backbone="test_convnext", img_size=32)
     sets = {"train": people("mf" * 3), "held": people("mf"), "val": people("mmf")}
     for table, _ in sets.values():

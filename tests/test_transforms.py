@@ -57,6 +57,8 @@ def test_simulated_copies_come_out_of_a_file_and_through_the_median():
     steps = [step for step in train_transform(112, MEAN, STD) if isinstance(step, A_FILE)]
     assert [type(step) for step in steps] == list(A_FILE)
     assert Counter(steps[0].conditions) == dict.fromkeys(SIMULATED, 1) | {"sunny": 3}
+    more = next(step for step in train_transform(112, MEAN, STD, glare=4) if isinstance(step, Distort))
+    assert Counter(more.conditions) == dict.fromkeys(SIMULATED, 1) | {"sunny": 12}
     dotted = np.full((64, 64, 3), 128, np.uint8)
     dotted[np.random.default_rng(0).random((64, 64)) < 0.08] = 255
     always = A.Compose([A.Lambda(image=steps[2].custom_apply_fns["image"], p=1)])
