@@ -51,6 +51,13 @@ def get_args_parser() -> argparse.ArgumentParser:
         help="sunny photos, simulated or real, this many times as often as usual: they are learned last, from hair "
         "and collar (default: %(default)s)",
     )
+    group.add_argument(
+        "--collages",
+        type=int,
+        default=0,
+        metavar="COUNT",
+        help="add pictures of two people of one gender put together, the seam hidden by glare (default: %(default)s)",
+    )
     parser.set_defaults(**recipes.GENDER["facecom"])
     return parser
 

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import albumentations as A
-import numpy as np
 import pandas as pd
 import torch
 
 from facecom import published
 from facecom.audit import audit
 from facecom.cli import pick_amp
+from facecom.collages import COLLAGE, Collages
 from facecom.errors import FacecomError
 from facecom.extra import joined, open_extra, parted
 from facecom.faces import CROP_SIZE, FRAMES, Aligner
@@ -58,7 +58,7 @@ def preprocessing_of(task: str, args: argparse.Namespace, start: Start) -> dict:
 
 
 def training_transforms(task: str, args: argparse.Namespace, preprocessing: dict) -> dict[str, A.Compose]:
-    """Transforms by name: `clean` and `distorted` for training photos of that kind, `eval` for all others."""
+    """Transforms by name: those of `kind_of` for training photos of that kind, `eval` for all others."""
     size, mean, std = (preprocessing[name] for name in ("size", "mean", "std"))
     options = {"recipe": args.recipe, "task": task, "scale": scale_of(preprocessing)}
     options["glare"] = args.glare if task == "gender" else 1
@@ -66,13 +66,14 @@ def training_transforms(task: str, args: argparse.Namespace, preprocessing: dict
     return {
         "clean": train_transform(size, mean, std, simulate=simulate, **options),
         "distorted": train_transform(size, mean, std, simulate=False, **options),
+        COLLAGE: train_transform(size, mean, std, simulate=simulate, collage=True, **options),
         "eval": eval_transform(size, mean, std),
     }
 
 
 def kind_of(table: pd.DataFrame) -> list[str]:
-    """`clean` or `distorted` for each row: the name of its training transform."""
-    return np.where(table["condition"] == "clean", "clean", "distorted").tolist()
+    """`clean`, `collage` or `distorted` for each row: the name of its training transform."""
+    return table["condition"].where(table["condition"].isin(("clean", COLLAGE)), "distorted").tolist()
 
 
 def open_data(
@@ -110,7 +111,18 @@ def open_data(
         add_real_copies(sets, tables, args, aligner)
     for name, (table, _) in sets.items():
         print(f"{TITLES[name]}: {counts(table)}")
-    return sets, {name: fingerprint(table) for name, (table, _) in sets.items()}
+    prints = {name: fingerprint(table) for name, (table, _) in sets.items()}
+    if task == "A" and args.collages and "simulate" in sources:
+        add_collages(sets, args.collages)
+    return sets, prints
+
+
+def add_collages(sets: dict, count: int) -> None:
+    """Add collages of the training photos to them, as a source of their own where there are several."""
+    made = Collages(*sets["train"], count)
+    table = made.table.assign(source=COLLAGE) if "source" in made.table else made.table
+    sets["train"] = joined([sets["train"], (table, made)])
+    print(f"{count} collages of the {TITLES['train']}")
 
 
 def add_extra(sets: dict, task: str, table: pd.DataFrame, crops: Sequence) -> None:

@@ -53,6 +53,9 @@ PUBLISHED_NETWORK = {
     "gender": {"backbone": "convnext_tiny", "pool": "avg", "img_size": 224, "align": "off"},
 }
 
+#: The least that these flags may say.
+LEAST = {"epochs": 1, "batch_size": 1, "patience": 1, "workers": 0, "glare": 1, "collages": 0}
+
 #: Side of crops of the whole head, in pixels: beside hair and collar, the face keeps most of its own.
 HEAD_SIZE = 128
 
@@ -117,7 +120,14 @@ def resolve(args: argparse.Namespace, task: str) -> argparse.Namespace:
         args.lr = start["lr"] if args.lr is None else args.lr
         args.margin = start["margin"] if args.margin is None else args.margin
     args.align = args.align or DEFAULT_ALIGN
-    for name, least in (("epochs", 1), ("batch_size", 1), ("patience", 1), ("workers", 0), ("glare", 1)):
+    for name, least in (
+        ("epochs", 1),
+        ("batch_size", 1),
+        ("patience", 1),
+        ("workers", 0),
+        ("glare", 1),
+        ("collages", 0),
+    ):
         if getattr(args, name, least) < least:
             raise FacecomError(f"--{name} {getattr(args, name)}: must be at least {least}")
     if args.img_size is not None and args.img_size < 32:

@@ -33,12 +33,13 @@ def train_transform(
     simulate: bool = True,
     scale: float | None = 1.0,
     glare: int = 1,
+    collage: bool = False,
 ) -> A.Compose:
     """What a training photo goes through; call `reseed` before each use to have it depend on a seed alone.
 
     recipe: `facecom`, or `published` (as the published solution did for the task, `siamese` or `gender`);
     simulate: also bring clean photos into the distorted conditions; scale: see `conditions.distort`; glare: how
-    many times as often as usual it is simulated.
+    many times as often as usual it is simulated; collage: it always is, and hides the middle.
     """
     if recipe == "published":
         steps = [A.Resize(size, size), *(_published_gender() if task == "gender" else _published_siamese())]
@@ -46,7 +47,8 @@ def train_transform(
         steps = [A.Resize(size, size), *_jitter(), *_light()]
         if simulate:
             shares = (*SIMULATED, *["sunny"] * (GLARE_SHARE * glare - 1))
-            steps += [Distort(shares, severity=(1, 5), scale=scale, p=0.7), *_out_of_a_file()]
+            usual = Distort(shares, severity=(1, 5), scale=scale, p=0.7)
+            steps += [Distort("sunny", (3, 4), scale, p=1) if collage else usual, *_out_of_a_file()]
     return A.Compose([*steps, *_to_tensor(mean, std)])
 
 
