@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-
 from scripts import module_of
 
 from facecom.faces import DEFAULT_ALIGN, TEMPLATE
