@@ -52,14 +52,17 @@ class Collages(Sequence):
         rng = np.random.default_rng([self.seed, index])
         one, other = self.crops[self.first[index]], self.crops[self.second[index]]
         other = other[:, ::-1] if rng.random() < 0.5 else other
-        share = side_of_a_line(rng, one.shape[0])
+        size = one.shape[0]
+        share = side_of_a_line(rng, size, size, ((size - 1) / 2, (size - 1) / 2), size)
         return (one * share + other * (1 - share)).round().astype(np.uint8)
 
 
-def side_of_a_line(rng: np.random.Generator, size: int) -> np.ndarray:
-    """1 on one side of a random line near the middle, 0 on the other, in between over its width: float32
-    [size, size, 1]."""
+def side_of_a_line(
+    rng: np.random.Generator, height: int, width: int, middle: tuple[float, float], unit: float
+) -> np.ndarray:
+    """1 on one side of a random line near the middle of the face, 0 on the other, in between over its width: float32
+    [height, width, 1]. middle: x, y in pixels; unit: side of a FACECOM photo or a crop with as much around the face."""
     angle, aside = rng.uniform(0, 2 * np.pi), rng.normal(0, ASIDE)
-    across = (np.arange(size) + 0.5) / size - 0.5
-    distance = across[None] * np.cos(angle) + across[:, None] * np.sin(angle) + aside
+    x, y = (np.arange(width) - middle[0]) / unit, (np.arange(height) - middle[1]) / unit
+    distance = x[None] * np.cos(angle) + y[:, None] * np.sin(angle) + aside
     return np.clip(distance / rng.uniform(*SEAM) + 0.5, 0, 1)[..., None].astype(np.float32)

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from facecom.collages import side_of_a_line
 from facecom.conditions import DISTORTIONS, distort
 from facecom.detector import mirror, open_detector, steady_landmarks
 from facecom.extra import LANDMARK_COLUMNS
@@ -39,15 +40,22 @@ CONDITION_SHARES = {"clean": 0.12, "sunny": 0.25, "noisy": 0.14, "rainy": 0.14, 
 }
 SEVERITY_SHARES = (0.12, 0.20, 0.36, 0.20, 0.12)
 
-#: Where the examples come from: simulated distortions of FACECOM and heads, FACECOM's own copies, heads framed and
+#: Where the examples come from: simulated distortions of FACECOM and heads, FACECOM's own copies, photos framed and
 #: glared at as FACECOM's copies are, drawings, no face.
-SOURCE_SHARES = {"facecom": 0.18, "copies": 0.36, "heads": 0.19, "glare": 0.18, "drawn": 0.02, "none": 0.07}
+SOURCE_SHARES = {"facecom": 0.18, "copies": 0.24, "heads": 0.17, "glare": 0.32, "drawn": 0.02, "none": 0.07}
 
-#: Severities of the simulated glare on those heads: FACECOM's own is 3.
+#: Severities of the simulated glare on those photos: FACECOM's own is 3.
 GLARE_SHARES = (0.05, 0.2, 0.75)
 
-#: Of FACECOM's own copies, the sunny ones: of their faces hardly more than the outline is left, which is learned last.
-SUNNY_COPIES = 0.6
+#: Of those photos, FACECOM's own; the rest are heads. And the share of collages among them: FACECOM's few heads would
+#: be known by heart, hair and all (held-back error under glare .085, that of training photos .063).
+GLARE_ON_FACECOM, COLLAGES = 0.6, 0.6
+
+#: Of so many photos the one whose landmarks fit best is put together with another.
+MATES = 6
+
+#: Of FACECOM's own copies, the sunny ones.
+SUNNY_COPIES = 0.35
 
 
 class Photo(NamedTuple):
@@ -106,7 +114,16 @@ class Looks:
         self.names, self.shares = list(shares), np.array(list(shares.values())) / sum(shares.values())
 
     def _pool(self, name: str) -> list[Photo]:
-        return self.sources.get({"copies": "facecom", "glare": "heads"}.get(name, name), [])
+        if name == "glare":
+            return self.sources.get("facecom", []) + self.sources.get("heads", [])
+        return self.sources.get("facecom" if name == "copies" else name, [])
+
+    def _glared(self, rng) -> Photo:
+        """What glare is to be put on: a photo of FACECOM's or a head, or two of them put together."""
+        pools = [self.sources[name] for name in ("facecom", "heads") if self.sources.get(name)]
+        one, mates = (pools[0 if rng.random() < GLARE_ON_FACECOM else -1] for _ in range(2))
+        one = drawn_from(rng, one)
+        return collage(rng, one, [drawn_from(rng, mates) for _ in range(MATES)]) if rng.random() < COLLAGES else one
 
     def __len__(self):
         return self.length
@@ -120,8 +137,7 @@ class Looks:
             photo, landmarks = worsen(rng, picture, 1.0), np.full((5, 2), np.nan, np.float32)
             aim = _random_aim(rng)
         else:
-            pool = self._pool(name)
-            chosen = pool[rng.integers(len(pool))]
+            chosen = self._glared(rng) if name == "glare" else drawn_from(rng, self._pool(name))
             gentle = name in ("copies", "glare") or rng.random() < 0.4
             if name == "copies" and chosen.copies:
                 number = -1 if rng.random() < SUNNY_COPIES else rng.integers(len(chosen.copies))
@@ -129,8 +145,9 @@ class Looks:
             if name == "copies" and rng.random() < 0.5:
                 photo, landmarks = mirrored_at_times(rng, chosen.image, chosen.landmarks)
             else:
-                photo, landmarks = frame(rng, chosen.image, chosen.landmarks, gentle)
+                photo, landmarks = frame(rng, chosen.image, chosen.landmarks, gentle, 0.75 if name == "glare" else 0.5)
             if name == "glare":
+                photo = other_colours(rng, photo)
                 photo = distort(photo, "sunny", 1 + int(rng.choice(3, p=GLARE_SHARES)), rng, 1.0)
                 photo = through_jpeg(photo, drawn_quality(rng))
             elif name != "copies":
@@ -142,6 +159,28 @@ class Looks:
         return (*two_looks(photo, landmarks, aim), name != "none")
 
 
+def drawn_from(rng, pool: list[Photo]) -> Photo:
+    return pool[rng.integers(len(pool))]
+
+
+def collage(rng, photo: Photo, mates: list[Photo]) -> Photo:
+    """Two people put together: the mate whose landmarks fit best, moved onto the photo's, replaces what is on one side
+    of a line through the face (`facecom.collages`). Its landmarks are the mean of both."""
+    moved = []
+    for mate in mates:
+        image, landmarks = mirrored_at_times(rng, mate.image, mate.landmarks)
+        matrix = similarity(landmarks, photo.landmarks)
+        moved.append((image, matrix, cv2.transform(landmarks[None].astype(np.float64), matrix)[0]))
+    image, matrix, landmarks = min(moved, key=lambda one: np.abs(one[2] - photo.landmarks).mean())
+    height, width = photo.image.shape[:2]
+    other = cv2.warpAffine(image, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)
+    eyes = float(np.linalg.norm(photo.landmarks[1] - photo.landmarks[0]))
+    middle = photo.landmarks.mean(0).tolist()
+    share = side_of_a_line(rng, height, width, middle, max(eyes, 1) * PHOTO / FACECOM_EYES)
+    both = (photo.image * share + other * (1 - share)).round().astype(np.uint8)
+    return Photo(both, ((photo.landmarks + landmarks) / 2).astype(np.float32), [])
+
+
 def mirrored_at_times(rng, image: np.ndarray, landmarks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The photo and its landmarks, or their mirror image half of the time."""
     if rng.random() < 0.5:
@@ -149,16 +188,18 @@ def mirrored_at_times(rng, image: np.ndarray, landmarks: np.ndarray) -> tuple[np
     return np.ascontiguousarray(image[:, ::-1]), mirror(landmarks, image.shape[1])
 
 
-def frame(rng, image: np.ndarray, landmarks: np.ndarray, gentle: bool) -> tuple[np.ndarray, np.ndarray]:
+def frame(
+    rng, image: np.ndarray, landmarks: np.ndarray, gentle: bool, usual: float = 0.5
+) -> tuple[np.ndarray, np.ndarray]:
     """The photo as another camera might have framed it: (RGB uint8 [224, 224, 3], landmarks float32 [5, 2]).
 
     The face gets 30 to 90 % of the width, off centre by up to a quarter, turned by up to 30 degrees, perhaps mirrored,
-    on a border of any colour. gentle: as FACECOM frames it, half of them with thrice its variety.
+    on a border of any colour. gentle: as FACECOM frames it, a share of `usual`; the rest with thrice its variety.
     """
     image, landmarks = mirrored_at_times(rng, image, landmarks)
     eyes = np.linalg.norm(landmarks[1] - landmarks[0])
     if gentle:
-        size, turn, *place = np.array(FRAMING_SPREAD) * (1 if rng.random() < 0.5 else 3)
+        size, turn, *place = np.array(FRAMING_SPREAD) * (1 if rng.random() < usual else 3)
         share = FACE_WIDTH * FACECOM_EYES / PHOTO * np.exp(rng.normal(0, size))
         angle, offset = rng.normal(0, turn), rng.normal(FRAMING_PLACE, place) / PHOTO
     else:
@@ -176,15 +217,19 @@ def frame(rng, image: np.ndarray, landmarks: np.ndarray, gentle: bool) -> tuple[
 
 def worsen(rng, photo: np.ndarray, scale: float) -> np.ndarray:
     """The photo in a condition drawn by `CONDITION_SHARES`, in other colours half of the time, mostly out of a JPEG."""
+    photo = other_colours(rng, photo)
+    condition = rng.choice(list(CONDITION_SHARES), p=list(CONDITION_SHARES.values()))
+    photo = distort(photo, condition, 1 + int(rng.choice(5, p=SEVERITY_SHARES)), rng, scale)
+    return through_jpeg(photo, drawn_quality(rng)) if rng.random() < 0.85 else photo
+
+
+def other_colours(rng, photo: np.ndarray) -> np.ndarray:
+    """The photo in other colours half of the time, or in grey."""
     if rng.random() < 0.5:
         gain, bias = rng.uniform(0.6, 1.4) * rng.uniform(0.85, 1.15, 3), rng.uniform(-25, 25)
         table = np.clip(np.arange(256)[:, None] * gain + bias, 0, 255).astype(np.uint8)
         photo = cv2.LUT(photo, table[None])
-    if rng.random() < 0.1:
-        photo = np.repeat(photo.mean(2, keepdims=True).astype(np.uint8), 3, 2)
-    condition = rng.choice(list(CONDITION_SHARES), p=list(CONDITION_SHARES.values()))
-    photo = distort(photo, condition, 1 + int(rng.choice(5, p=SEVERITY_SHARES)), rng, scale)
-    return through_jpeg(photo, drawn_quality(rng)) if rng.random() < 0.85 else photo
+    return np.repeat(photo.mean(2, keepdims=True).astype(np.uint8), 3, 2) if rng.random() < 0.1 else photo
 
 
 def without_face(rng, photo: Photo, scenes: list[np.ndarray]) -> np.ndarray:

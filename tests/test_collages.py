@@ -45,8 +45,9 @@ def test_without_a_clean_photo_there_is_nothing_to_put_together():
         Collages(rows("mf", "foggy"), flat(2), 4)
 
 
-def test_the_line_passes_near_the_middle_and_shares_the_picture():
-    shares = [side_of_a_line(np.random.default_rng(seed), 64) for seed in range(50)]
-    assert all(share.shape == (64, 64, 1) and share.min() == 0 and share.max() == 1 for share in shares)
-    assert all(0.2 < share.mean() < 0.8 for share in shares)
+def test_the_line_passes_near_the_face_and_shares_the_picture():
+    shares = [side_of_a_line(np.random.default_rng(seed), 48, 64, (40.0, 20.0), 64) for seed in range(50)]
+    assert all(share.shape == (48, 64, 1) and share.min() == 0 and share.max() == 1 for share in shares)
     assert np.mean([share[0, 0] for share in shares]) == pytest.approx(0.5, abs=0.2)  # in any direction
+    near = [float(share[8:33, 28:53].mean()) for share in shares]
+    assert 0.02 < min(near) and max(near) < 0.98 and np.mean(near) == pytest.approx(0.5, abs=0.1)

@@ -13,7 +13,7 @@ import torch
 
 from benchmarks.landmarks import by_condition
 from facecom import checkpoint
-from facecom.faces import find, landmark_errors
+from facecom.faces import find, landmark_errors, similarity
 from facecom.looks import letterbox
 from facecom.models import LandmarkNet, build_model
 from facecom.synthetic import SCENES, draw_person, draw_scene
@@ -179,6 +179,27 @@ def test_other_heads_get_facecom_s_glare():
     whole = np.stack([looks[number][0][0] for number in range(10)])
     assert whole[:, 51:61, 51:61].mean() > 240  # the middle of the photo is blown out, its edge is not
     assert whole[:, :4].mean() < 200
+
+
+def test_glare_is_put_on_two_people_in_one():
+    """The mate that fits best, moved onto the photo's landmarks; the landmarks are the mean of both."""
+    image, points = draw_person(5, 1, 224)
+    other, theirs = draw_person(6, 1, 224)
+    squeezed = Photo(np.zeros_like(other), theirs * np.float32([0.5, 1]), [])  # fits worst, and would be black
+    person, mate = Photo(image // 4, points, []), Photo(np.full_like(other, 200), theirs, [])
+    best = min(
+        np.abs(cv2.transform(q[None].astype(float), similarity(q, points))[0] - points).mean()
+        for q in (theirs, framings.mirror(theirs, 224))
+    )
+    for seed in range(5):
+        found = framings.collage(np.random.default_rng(seed), person, [squeezed, mate])
+        taken = (found.image == 200).all(2)
+        left = (found.image == person.image).all(2)
+        assert 0.1 < taken.mean() < 0.9 and 0.05 < left.mean() < 0.9 and not found.image[left & taken].any()
+        assert np.abs(found.landmarks - points).mean() < best  # half the way, whichever way round the mate is
+    looks = Looks({"heads": [person], "facecom": [mate]}, [], 40, seed=0)
+    looks.names, looks.shares = ["glare"], [1.0]
+    assert all(np.isfinite(looks[number][1]).all() for number in range(10))
 
 
 def test_training_learns_and_resumes(tmp_path, monkeypatch):
