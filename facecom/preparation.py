@@ -113,13 +113,13 @@ def open_data(
         print(f"{TITLES[name]}: {counts(table)}")
     prints = {name: fingerprint(table) for name, (table, _) in sets.items()}
     if task == "A" and args.collages and "simulate" in sources:
-        add_collages(sets, args.collages)
+        add_collages(sets, args.collages, args.seed)
     return sets, prints
 
 
-def add_collages(sets: dict, count: int) -> None:
+def add_collages(sets: dict, count: int, seed: int) -> None:
     """Add collages of the training photos to them, as a source of their own where there are several."""
-    made = Collages(*sets["train"], count)
+    made = Collages(*sets["train"], count, seed)
     table = made.table.assign(source=COLLAGE) if "source" in made.table else made.table
     sets["train"] = joined([sets["train"], (table, made)])
     print(f"{count} collages of the {TITLES['train']}")
