@@ -10,6 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from facecom.errors import FacecomError
+
 #: `condition` of these pictures in a table: nothing but glare is put on them.
 COLLAGE = "collage"
 
@@ -22,7 +24,7 @@ class Collages(Sequence):
     """Collages of clean crops, RGB uint8 [size, size, 3]; the first of each two is of the first source.
 
     table: [condition, gender] and `source`, if there are several; crops: as many; count: how many to make; seed:
-    decides them. `table` has a row for each. Raises ValueError where the first source has no clean photo.
+    decides them. `table` has a row for each. Raises FacecomError where the first source has no clean photo.
     """
 
     def __init__(self, table: pd.DataFrame, crops: Sequence[np.ndarray], count: int, seed: int = 0):
@@ -31,7 +33,7 @@ class Collages(Sequence):
         clean = (table["condition"] == "clean").to_numpy()
         own = clean & (table["source"] == table["source"].iloc[0]).to_numpy() if "source" in table else clean
         if not own.any():
-            raise ValueError("no clean photo to make collages of")
+            raise FacecomError("--collages: no clean photo among the training photos to make them of")
         genders = table["gender"].to_numpy()
         present = np.unique(genders[own])
         self.first, self.second = np.zeros((2, count), int)

@@ -120,14 +120,7 @@ def resolve(args: argparse.Namespace, task: str) -> argparse.Namespace:
         args.lr = start["lr"] if args.lr is None else args.lr
         args.margin = start["margin"] if args.margin is None else args.margin
     args.align = args.align or DEFAULT_ALIGN
-    for name, least in (
-        ("epochs", 1),
-        ("batch_size", 1),
-        ("patience", 1),
-        ("workers", 0),
-        ("glare", 1),
-        ("collages", 0),
-    ):
+    for name, least in LEAST.items():
         if getattr(args, name, least) < least:
             raise FacecomError(f"--{name} {getattr(args, name)}: must be at least {least}")
     if args.img_size is not None and args.img_size < 32:

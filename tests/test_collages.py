@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from facecom.collages import COLLAGE, Collages, side_of_a_line
+from facecom.errors import FacecomError
 
 
 def rows(genders, condition="clean", **more):
@@ -41,7 +42,7 @@ def test_one_source_or_one_gender_is_enough():
 
 
 def test_without_a_clean_photo_there_is_nothing_to_put_together():
-    with pytest.raises(ValueError, match="no clean photo"):
+    with pytest.raises(FacecomError, match="no clean photo"):
         Collages(rows("mf", "foggy"), flat(2), 4)
 
 
