@@ -5,7 +5,7 @@ import pandas as pd
 import torch
 
 from facecom import metrics, mirror
-from facecom.balance import draw_epoch, settle
+from facecom.balance import draw_epoch, settle, sources
 from facecom.calibration import balanced_logit, fit_temperature
 from facecom.jobs import Job
 from facecom.losses import focal_loss
@@ -102,11 +102,6 @@ def gender_figures(table: pd.DataFrame, p_female: np.ndarray, threshold: float =
     for name in ("balanced_accuracy", "auc"):
         figures[name] = float(np.mean([part[name] for part in parts])) if parts else np.nan
     return figures
-
-
-def sources(table: pd.DataFrame) -> pd.Series:
-    """Where each row comes from; one source where the table does not say."""
-    return table["source"] if "source" in table else pd.Series("", index=table.index)
 
 
 def _sigmoid(logits: np.ndarray) -> np.ndarray:

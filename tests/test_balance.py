@@ -64,3 +64,19 @@ def test_glare_comes_more_often_within_its_source():
     mine = own["condition"].to_numpy()[rows[rows < 80]]
     assert len(rows) == 400 and len(mine) == round(400 / 3)  # roots 1 and 2, whatever there is of glare
     assert (mine == "sunny").mean() == pytest.approx(0.5, abs=0.05)
+
+
+def test_both_genders_count_the_same_in_each_source():
+    frame = pd.concat([table(30, 10, "a"), table(10, 30, "b"), table(7, 0, "c")], ignore_index=True)
+    balance, said = settle("auto", frame)
+    assert (
+        balance == "weighted" and "47 photos of men, 40 of women, fewer than 40% are of the rarer gender in c" in said
+    )
+    assert settle("auto", frame[:80])[1].count("in a:") == 1  # none is rarer in the sum
+    rows, weight = draw_epoch(frame, balance, seed=0)
+    for name in "abc":
+        mine = frame["source"].to_numpy()[rows] == name
+        female = frame["gender"].to_numpy()[rows] == "female"
+        assert weight[mine].mean() == pytest.approx(1)
+        if name != "c":
+            assert weight[mine & female].sum() == pytest.approx(weight[mine & ~female].sum())
