@@ -19,7 +19,8 @@ FIRST_SCENE = 1_000_000
 
 
 def limit_of(figure: np.ndarray, good: np.ndarray, share: float) -> float:
-    """The figure below which no more than `share` of photos as bad as that are good; 0 where there is none.
+    """The figure below which no more than `share` of photos as bad as that are good, midway between the last of them
+    and the first of the others; 0 where there is none.
 
     How good photos of a figure are: isotonic regression (rising; Barlow et al., 1972), so that each photo is refused
     for what photos like it are worth, not for the company of worse ones. figure: float [N], low is bad; good: float
@@ -28,7 +29,8 @@ def limit_of(figure: np.ndarray, good: np.ndarray, share: float) -> float:
     fitted = IsotonicRegression().fit(figure, good).predict(figure)
     if fitted.min() > share:
         return 0.0
-    return float(figure[fitted > share].min(initial=figure.max()))
+    first = figure[fitted > share].min(initial=figure.max())
+    return float((first + figure[figure < first].max(initial=figure.min())) / 2)
 
 
 def accepted_share(table, embeddings: np.ndarray, threshold: float) -> np.ndarray:
