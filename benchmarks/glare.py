@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from benchmarks.accuracy import labelled  # noqa: E402
 from facecom import FaceVerifier, GenderPredictor, cli, photos, protocols  # noqa: E402
 from facecom.comparisons import photo_keys  # noqa: E402
 from facecom.errors import FacecomError  # noqa: E402
@@ -54,9 +55,8 @@ def left_of_the_face(photo: np.ndarray, landmarks: np.ndarray) -> tuple[float, f
 def measured(table: pd.DataFrame, embeddings: np.ndarray, errors: np.ndarray, p_female: np.ndarray) -> dict:
     """The networks' figures. table: clean photos and probes of condition `sunny`; the others: a row each."""
     settings = {"conditions": ["sunny"], "resamples": 0}
-    rows = protocols.cross_photo(table, embeddings, **settings) + protocols.identification(
-        table, embeddings, **settings
-    )
+    rows = protocols.cross_photo(table, embeddings, **settings)
+    rows += protocols.identification(table, embeddings, **settings)
     probes = (table["condition"] == "sunny").to_numpy()
     rows += protocols.gender(table[probes], p_female[probes], resamples=0)
     figures = {row["metric"]: row["value"] for row in rows}
@@ -64,18 +64,12 @@ def measured(table: pd.DataFrame, embeddings: np.ndarray, errors: np.ndarray, p_
     return {"landmark error": errors[probes].mean()} | {name: figures[metric] for metric, name in names.items()}
 
 
-def with_gender(table: pd.DataFrame, labels: str) -> pd.DataFrame:
-    known = pd.read_csv(labels).query("split == 'val'")
-    known = known.assign(photo=known["file"].map(lambda file: Path(file).stem))
-    return table.merge(known[["photo", "gender"]], on="photo", how="left", validate="m:1")
-
-
 def main(args: argparse.Namespace) -> None:
     _, val = photos.split_folders(args.data_dir, "B")
     if val is None:
         raise FacecomError(f"{args.data_dir}: no folder `val` in it")
     table = photos.task_b_table(val).query("condition in ('clean', 'sunny')").reset_index(drop=True)
-    table = with_gender(table, args.gender_labels)
+    table = labelled(table, "val", args.gender_labels)
     pictures = [photos.read_photo(path) for path in table["path"]]
     landmarks, _ = find(pictures)
     clean = (table["condition"] == "clean").to_numpy()
@@ -94,9 +88,12 @@ def main(args: argparse.Namespace) -> None:
         visible, traces = np.median(left[probes], 0)
         row = {"face": name, "photos": len(probes), "visible": visible, "traces": traces}
         part = table.iloc[kept].reset_index(drop=True)
-        rows.append(row | measured(part, embeddings[kept], errors[kept], p_female[kept]))
+        row |= measured(part, embeddings[kept], errors[kept], p_female[kept])
+        rows.append(
+            {key: value if isinstance(value, (str, int)) else round(float(value), 4) for key, value in row.items()}
+        )
     write_rows(args.output, rows)
-    print(pd.DataFrame(rows).round(3).to_string(index=False))
+    print(pd.DataFrame(rows).to_string(index=False))
 
 
 def get_args_parser() -> argparse.ArgumentParser:

@@ -37,6 +37,7 @@ def test_a_row_a_third_of_the_photos(glare, tmp_path):
     val = split_folders(tmp_path / "data", "B")[1]
     names = sorted({path.name for path in val.glob("*/*.jpg")})
     labels = pd.DataFrame({"split": "val", "file": names, "gender": ["male", "female"] * (len(names) // 2)})
+    labels["second_opinion"] = labels["gender"]
     labels.to_csv(tmp_path / "gender.csv", index=False)
     words = f"--data_dir {tmp_path / 'data'} --gender_labels {tmp_path / 'gender.csv'} --output {tmp_path / 'out.csv'}"
     glare.main(glare.get_args_parser().parse_args(words.split()))
