@@ -1,6 +1,7 @@
 """What a task brings to the training loop (`training.py`)."""
 
 import argparse
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -16,7 +17,7 @@ from facecom.samples import Samples, batches, derived_seed, evaluation_batches
 
 
 class Job:
-    """The part that both tasks share; each adds an optimizer, a scheduler and the methods that raise here.
+    """The part that both tasks share; each adds an optimizer and the methods that raise here.
 
     sets, data: of `preparation.open_data`. amp: half precision or None; select: the column of the log that decides
     which epoch is best (higher is better); judge_start: whether the network that training starts from is a candidate.
@@ -26,7 +27,6 @@ class Job:
     data_set: str
     model: nn.Module
     optimizer: torch.optim.Optimizer
-    scheduler: torch.optim.lr_scheduler.LRScheduler
     select: str
 
     def __init__(self, args: argparse.Namespace, start: Start, preprocessing: dict, sets: dict, data: dict, device):
@@ -46,6 +46,18 @@ class Job:
     def batches(self, epoch: int) -> DataLoader:
         """The training batches of an epoch: views float32 [B, 3, S, S] and numbers float32 [B] in tuples."""
         raise NotImplementedError
+
+    def published_lr(self, epoch: int) -> float:
+        """What the published recipe makes of the learning rates in an epoch (from 0), as a share of their highest."""
+        raise NotImplementedError
+
+    def set_lr(self, done: float) -> float:
+        """Set the learning rates for what comes after `done` epochs: a cosine that falls once, over the whole run and
+        step by step, so that short runs end calm too; or as published, epoch by epoch. Returns that of the head."""
+        share = self.published_lr(int(done)) if self.published else cosine(done / self.args.epochs)
+        for group in self.optimizer.param_groups:
+            group["lr"] = share * group.setdefault("initial_lr", group["lr"])
+        return self.optimizer.param_groups[-1]["lr"]
 
     def loss(self, batch: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """(mean loss, answers bool [B], labels bool [B]) of a batch on the network's device."""
@@ -87,6 +99,11 @@ class Job:
     def resume(self, content: dict) -> None:
         """Put back what `content` said."""
         self.operating_points, self.temperature = content["operating_points"], content["temperature"]
+
+
+def cosine(share: float) -> float:
+    """1 at 0, 0 at 1 (Loshchilov and Hutter, ICLR 2017)."""
+    return 0.5 + 0.5 * math.cos(math.pi * share)
 
 
 def autocast(device: torch.device, amp: torch.dtype | None) -> torch.autocast:

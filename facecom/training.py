@@ -78,11 +78,10 @@ def fit(job: Job, args: argparse.Namespace, resume: Path | None = None) -> dict[
             print(f"stops early: no better {job.select} in {args.patience} epochs")
             break
         seed_everything(derived_seed(args.seed, epoch))
-        row = {"epoch": epoch, "lr": job.optimizer.param_groups[-1]["lr"]}
+        row = {"epoch": epoch, "lr": job.set_lr(max(0, epoch - 1))}
         if epoch:
             name = f"epoch {epoch}/{args.epochs}"
-            row |= train_one_epoch(job, job.batches(epoch), scaler, quiet=args.quiet, name=name)
-            job.scheduler.step()
+            row |= train_one_epoch(job, job.batches(epoch), scaler, epoch, quiet=args.quiet, name=name)
         else:
             row |= dict.fromkeys(TRAIN_FIGURES, np.nan)
         row |= job.evaluate()
@@ -101,14 +100,15 @@ def fit(job: Job, args: argparse.Namespace, resume: Path | None = None) -> dict[
 
 
 def train_one_epoch(
-    job: Job, batches: DataLoader, scaler: torch.amp.GradScaler, *, quiet: bool, name: str
+    job: Job, batches: DataLoader, scaler: torch.amp.GradScaler, epoch: int, *, quiet: bool, name: str
 ) -> dict[str, float]:
     """One pass over the batches. Returns the mean of loss, and accuracy, precision, recall and F1, with `train_`."""
     job.model.train()
     device = next(job.model.parameters()).device
     total, answers, truths = 0.0, [], []
     with tqdm(batches, desc=name, unit="batch", disable=quiet or None, leave=False) as bar:
-        for batch in bar:
+        for number, batch in enumerate(bar):
+            job.set_lr(epoch - 1 + number / len(batches))
             batch = tuple(part.to(device, non_blocking=True) for part in batch)
             with autocast(device, job.amp):
                 loss, answer, truth = job.loss(batch)
@@ -139,7 +139,6 @@ def training_state(job: Job, scaler, stop: EarlyStopping, rows: list[dict]) -> d
     """What `restore` needs to go on as if nothing had happened."""
     return {
         "optimizer": job.optimizer.state_dict(),
-        "scheduler": job.scheduler.state_dict(),
         "scaler": scaler.state_dict(),
         "early_stopping": {"best": stop.best, "waited": stop.waited},
         "rng": {"torch": torch.get_rng_state()},
@@ -154,7 +153,6 @@ def restore(path: str | Path, job: Job, scaler, stop: EarlyStopping) -> list[dic
     job.model.load_state_dict(content["model"])
     job.resume(content)
     job.optimizer.load_state_dict(state["optimizer"])
-    job.scheduler.load_state_dict(state["scheduler"])
     scaler.load_state_dict(state["scaler"])
     stop.best, stop.waited = state["early_stopping"]["best"], state["early_stopping"]["waited"]
     torch.set_rng_state(state["rng"]["torch"])

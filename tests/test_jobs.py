@@ -91,26 +91,28 @@ def test_published_siamese_recipe_keeps_its_threshold():
     del one.sets["held"]
     row = one.evaluate()
     assert one.select == "val_accuracy" and one.select in row and one.operating_points[0]["threshold"] == 0.5
-    rates = []
-    for _ in range(21):
-        rates.append(one.optimizer.param_groups[0]["lr"])
-        one.optimizer.step()
-        one.scheduler.step()
+    rates = [one.set_lr(epoch + 0.5) for epoch in range(21)]  # the same through an epoch
+    assert rates[0] == 0.1 and rates[5] == pytest.approx(0.05)
     assert rates[10] == pytest.approx(0, abs=1e-9) and rates[20] == pytest.approx(0.1)  # down and up in ten epochs each
 
 
-@pytest.mark.parametrize("recipe, restart", [("published", 10), ("facecom", 4)])
-def test_gender_learning_rates_fall_once_over_the_run_or_restart_every_ten_epochs(recipe, restart):
-    one = job(GenderJob, recipe=recipe)
+def test_published_gender_learning_rates_restart_every_ten_epochs():
+    one = job(GenderJob, recipe="published")
     body, head = one.optimizer.param_groups
     assert (body["lr"], head["lr"]) == (0.1, 0.2)
     assert len(body["params"]) + len(head["params"]) == len(list(one.model.parameters()))
     assert {id(p) for p in head["params"]} == {id(p) for p in one.model.classifier.parameters()}
-    for epoch in range(1, restart + 1):
-        one.optimizer.step()
-        one.scheduler.step()
-        assert (body["lr"] < 0.1) is (epoch < restart)
+    rates = [one.set_lr(epoch) for epoch in range(11)]
+    assert rates == sorted(rates[:10], reverse=True) + [0.2] and rates[9] < 0.01
     assert (body["lr"], head["lr"]) == (0.1, 0.2)
+
+
+@pytest.mark.parametrize("kind", [GenderJob, SiameseJob])
+def test_learning_rates_fall_step_by_step_to_nothing_at_the_end_of_the_run(kind):
+    one = job(kind, epochs=2)
+    last = one.optimizer.param_groups[-1]["lr"]
+    assert [one.set_lr(done) for done in (0, 0.5, 1, 2)] == pytest.approx([last, last * (0.5 + 0.125**0.5), last / 2, 0], abs=1e-9)
+    assert [group["lr"] for group in one.optimizer.param_groups] == pytest.approx([0] * len(one.optimizer.param_groups))
 
 
 def test_gender_batches_carry_labels_and_weights():

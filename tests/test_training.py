@@ -23,7 +23,6 @@ class Toy:
         torch.manual_seed(0)
         self.model = nn.Linear(2, 1)
         self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.5)
-        self.scheduler = torch.optim.lr_scheduler.ExponentialLR(self.optimizer, 0.5)
         self.figures, self.resumed = list(figures), None
         x = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [2.0, 0.0]])
         self.data = TensorDataset(x, torch.tensor([1.0, 0.0, 1.0, 0.0]))
@@ -35,6 +34,10 @@ class Toy:
         x, y = batch
         logits = self.model(x).squeeze(1)
         return nn.functional.mse_loss(logits, y), logits.detach() > 0.5, y.bool()
+
+    def set_lr(self, done):
+        self.optimizer.param_groups[0]["lr"] = 0.5 ** (1 + int(done))
+        return self.optimizer.param_groups[0]["lr"]
 
     def evaluate(self):
         return {"held_f1": self.figures.pop(0)}
@@ -53,7 +56,7 @@ def settings(folder, **more):
 
 def test_one_epoch_is_plain_gradient_descent():
     job, twin = Toy(), Toy()
-    figures = train_one_epoch(job, job.batches(1), torch.amp.GradScaler("cpu", enabled=False), quiet=True, name="x")
+    figures = train_one_epoch(job, job.batches(1), torch.amp.GradScaler("cpu", enabled=False), 1, quiet=True, name="x")
     losses, answers = [], []
     weight, bias = twin.model.weight.detach().clone()[0], twin.model.bias.detach().clone()
     for x, y in twin.batches(1):
@@ -71,8 +74,8 @@ def test_a_loss_that_is_no_number_stops_the_run():
     job = Toy()
     with torch.no_grad():
         job.model.bias.fill_(float("nan"))
-    with pytest.raises(FacecomError, match=r"epoch 3/9: the loss is no longer a number: .* lower --lr"):
-        train_one_epoch(job, job.batches(1), torch.amp.GradScaler("cpu", enabled=False), quiet=True, name="epoch 3/9")
+    with pytest.raises(FacecomError, match=r"x 3/9: the loss is no longer a number: .* lower --lr"):
+        train_one_epoch(job, job.batches(1), torch.amp.GradScaler("cpu", enabled=False), 3, quiet=True, name="x 3/9")
 
 
 def test_early_stopping_counts_epochs_without_a_better_figure():
