@@ -6,9 +6,10 @@ import torch
 
 from facecom import metrics, mirror
 from facecom.balance import draw_epoch, settle, sources
-from facecom.calibration import balanced_logit, fit_temperature
+from facecom.calibration import balanced_logit, fit_temperature, share_of_quality
 from facecom.jobs import Job, cosine
 from facecom.losses import focal_loss
+from facecom.models import white_share
 from facecom.preparation import OWN
 
 #: Where nothing better is known: probabilities are calibrated and both genders count the same in training.
@@ -63,6 +64,8 @@ class GenderJob(Job):
         for name in ("held", "val"):
             if name in self.sets:
                 table, crops = self.sets[name]
+                if name == "held" and self.model.overexposure is not None:
+                    self.settle_overexposure(table, crops)
                 logits = self.answers(lambda x: mirror.logits(self.model, x, self.mirror), crops)
                 if name == "held":
                     self.settle_on(table, logits)
@@ -75,13 +78,25 @@ class GenderJob(Job):
         """Probability from which on the answer is female: the operating point so far."""
         return self.operating_points[0]["threshold"] if self.operating_points else THRESHOLD
 
+    def settle_overexposure(self, table: pd.DataFrame, crops) -> None:
+        """Fit what overexposure adds to the logit to held-back photos of --data_dir, if enough of them are sunny."""
+        rows = np.flatnonzero(own_photos(table))
+        female = (table["gender"] == "female").to_numpy()[rows]
+        sunny = (table["condition"] == "sunny").to_numpy()[rows]
+        if min((female & sunny).sum(), (~female & sunny).sum()) < ENOUGH:
+            return
+        self.model.overexposure.zero_()
+        both = lambda x: torch.stack([mirror.logits(self.model, x, self.mirror), white_share(x)], 1)  # noqa: E731
+        logits, white = self.answers(both, [crops[row] for row in rows]).T
+        self.model.overexposure.fill_(share_of_quality(logits, white, female))
+
     def settle_on(self, table: pd.DataFrame, logits: np.ndarray) -> None:
         """Temperature and operating point from held-back people; every source counts the same."""
         female = (table["gender"] == "female").to_numpy()
         weight = 1 / sources(table).map(sources(table).value_counts()).to_numpy()
         self.temperature = fit_temperature(logits, female, weight)
         # Other sources teach what genders look like, but the photos to be judged are like those of --data_dir.
-        own = np.ones(len(table), bool) if "source" not in table else (table["source"] == OWN).to_numpy()
+        own = own_photos(table)
         threshold = THRESHOLD
         if min(female[own].sum(), (~female[own]).sum()) >= ENOUGH:
             threshold = float(_sigmoid(balanced_logit(logits[own], female[own]) / self.temperature))
@@ -90,6 +105,11 @@ class GenderJob(Job):
         judged = metrics.classification(female[own], _sigmoid(logits[own] / self.temperature) >= threshold)
         point["balanced_accuracy"] = judged["balanced_accuracy"]
         self.operating_points = [point]
+
+
+def own_photos(table: pd.DataFrame) -> np.ndarray:
+    """Which rows are from --data_dir: bool [N]."""
+    return np.ones(len(table), bool) if "source" not in table else (table["source"] == OWN).to_numpy()
 
 
 def gender_figures(table: pd.DataFrame, p_female: np.ndarray, threshold: float = THRESHOLD) -> dict[str, float]:

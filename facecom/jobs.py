@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 
 from facecom import cli
 from facecom.depthwise import speed_up
-from facecom.initial import Start
+from facecom.initial import Start, face_limit
 from facecom.preparation import kind_of, training_transforms
 from facecom.samples import Samples, batches, derived_seed, evaluation_batches
 
@@ -31,7 +31,8 @@ class Job:
 
     def __init__(self, args: argparse.Namespace, start: Start, preprocessing: dict, sets: dict, data: dict, device):
         self.args, self.sets, self.data = args, sets, data
-        self.config, self.preprocessing, self.limits = start.config, preprocessing, start.limits
+        self.config, self.preprocessing = start.config, preprocessing
+        self.limits = start.limits or face_limit(preprocessing["align"])
         self.judge_start = start.whole
         self.mirror = preprocessing["mirror"]
         self.device, self.amp = device, cli.pick_amp(args.amp, device)

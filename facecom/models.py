@@ -2,6 +2,7 @@
 
 import timm
 import torch
+from timm.models.convnext import ConvNeXtBlock
 from torch import nn
 from torch.nn import functional as F
 
@@ -25,11 +26,17 @@ def timm_backbone(
         network = timm.create_model(name, img_size=img_size, **kwargs)
     except TypeError:  # convolutional networks take any size and do not know the argument
         network = timm.create_model(name, **kwargs)
-    if name.startswith("convnext") and not layer_scale:
-        # `ls_init_value=None` would not do: create_model drops arguments that are None.
-        for block in network.modules():
-            if hasattr(block, "gamma"):
-                block.gamma = None
+    return network if layer_scale else without_layer_scale(network)
+
+
+def without_layer_scale(network: nn.Module) -> nn.Module:
+    """A ConvNeXt without its residual scales; other networks have none of that name.
+
+    `ls_init_value=None` would not do: `timm.create_model` drops arguments that are None.
+    """
+    for block in network.modules():
+        if isinstance(block, ConvNeXtBlock):
+            block.gamma = None
     return network
 
 
@@ -89,8 +96,25 @@ class SiameseNet(nn.Module):
         return self.embed(x1), self.embed(x2)
 
 
+#: A normalised pixel counts as white from here on (with mean and std 0.5: 250 of 255).
+WHITE = 0.96
+
+
+def white_share(x: torch.Tensor) -> torch.Tensor:
+    """Share of the middle of a crop, where the face is, that is white in all channels (a white wall behind it is no
+    glare): float [B, 3, H, W], normalised -> float32 [B], 0 to 1."""
+    height, width = x.shape[-2] // 4, x.shape[-1] // 4
+    middle = x[..., height : x.shape[-2] - height, width : x.shape[-1] - width]
+    return (middle.amin(1) >= WHITE).float().mean((1, 2))
+
+
 class GenderClassifier(nn.Module):
-    """Backbone and one logit; positive means female."""
+    """Backbone and one logit; positive means female.
+
+    overexposure: adds to the logit so many times the share of the crop that is white. What is left under glare speaks
+    for one gender more often than for the other, and one threshold is to do for all photos; the number is fitted to
+    held-back people (`gender_training.py`). In training it is left out: the network would learn to take it back.
+    """
 
     def __init__(
         self,
@@ -99,6 +123,7 @@ class GenderClassifier(nn.Module):
         pool: str = "avg",
         img_size: int = 112,
         layer_scale: bool = True,
+        overexposure: bool = False,
         pretrained: bool = False,
     ):
         super().__init__()
@@ -107,10 +132,12 @@ class GenderClassifier(nn.Module):
         )
         self.neck, features = neck(self.backbone, pool, img_size)
         self.classifier = nn.Linear(features, 1)
+        self.register_buffer("overexposure", torch.zeros(()) if overexposure else None)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """x: float [B, 3, H, W], normalised. Returns logits, float [B]."""
-        return self.classifier(self.neck(self.backbone(x))).squeeze(1)
+        logits = self.classifier(self.neck(self.backbone(x))).squeeze(1)
+        return logits if self.overexposure is None or self.training else logits + self.overexposure * white_share(x)
 
 
 class LandmarkNet(nn.Module):
@@ -135,11 +162,10 @@ class LandmarkNet(nn.Module):
         backbone_arguments: dict | None = None,
     ):
         super().__init__()
-        arguments = dict(backbone_arguments or {})
-        if backbone.startswith("convnext") and not layer_scale:
-            arguments["ls_init_value"] = None
         self.img_size = img_size
-        self.backbone = timm.create_model(backbone, features_only=True, **arguments)
+        self.backbone = timm.create_model(backbone, features_only=True, **(backbone_arguments or {}))
+        if not layer_scale:
+            without_layer_scale(self.backbone)
         info = self.backbone.feature_info
         self.levels = [level for level, stride in enumerate(info.reduction()) if stride >= 8]
         self.laterals = nn.ModuleList(nn.Conv2d(info.channels()[level], channels, 1) for level in self.levels)

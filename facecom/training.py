@@ -50,7 +50,11 @@ def run(job_type: type[Job], args: argparse.Namespace) -> dict[str, float]:
     resume = open_run(args.run_dir, args.resume)
     seed_everything(args.seed)
     asked = {name: getattr(args, name) for name in ("backbone", "pool", "img_size")}
-    asked |= {"new_size": first_look(args, job_type.task)[1], "layer_scale": args.recipe == "published" or None}
+    published = args.recipe == "published"
+    asked |= {"new_size": first_look(args, job_type.task)[1], "layer_scale": published or None}
+    # A run begun by an earlier version goes on as it was.
+    known = resume is None or "overexposure" in checkpoint.read(resume)["model"]
+    asked |= {"overexposure": job_type.task == "gender" and not published and known}
     start = initial_model(job_type.task, args.init, **asked)
     print(start.said)
     preprocessing = preprocessing_of(job_type.task, args, start)

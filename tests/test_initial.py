@@ -87,3 +87,27 @@ def test_imagenet_without_a_network_says_what_to_do(monkeypatch):
     monkeypatch.setattr(initial, "build_model", offline)
     with pytest.raises(FacecomError, match=r"convnext_atto could not be downloaded .*no route to host.*--init none"):
         initial_model("siamese", "imagenet")
+
+
+def test_overexposure_is_for_gender_networks_that_ask_for_it(gender_file, siamese_file):
+    start = initial_model("gender", str(gender_file), overexposure=True)
+    assert start.config["overexposure"] is True and start.model.overexposure == 0 and start.whole
+    assert "new" not in start.said  # it is fitted, not trained
+    assert initial_model("gender", str(gender_file)).model.overexposure is None
+    assert initial_model("gender", "none", backbone="test_convnext", overexposure=True).model.overexposure == 0
+    checkpoint_of_it = siamese_file.with_name("white.pt")
+    start.model.overexposure.fill_(-2)
+    checkpoint.save(
+        checkpoint_of_it, task="gender", model=start.model, config=start.config, preprocessing=start.preprocessing
+    )
+    assert initial_model("gender", str(checkpoint_of_it)).model.overexposure == -2
+    other = initial_model("siamese", str(checkpoint_of_it))
+    assert "overexposure" not in other.config and "overexposure" not in other.model.state_dict()
+
+
+def test_networks_behind_the_finder_do_not_answer_where_it_sees_no_face(monkeypatch, tmp_path):
+    shipped = checkpoint.read(checkpoint.SHIPPED / "siamese.pt")["limits"]
+    assert initial.face_limit("finder") == {"face_confidence": shipped["face_confidence"]}
+    assert initial.face_limit("off") is None and initial.face_limit("yunet") is None
+    monkeypatch.setattr(checkpoint, "SHIPPED", tmp_path)
+    assert initial.face_limit("finder") is None

@@ -8,6 +8,7 @@ import torch
 from facecom import mirror
 from facecom.gender_training import GenderJob, gender_figures
 from facecom.initial import initial_model
+from facecom.models import white_share
 from facecom.siamese_training import SiameseJob
 
 PREPROCESSING = {"size": 32, "mean": (0.5,) * 3, "std": (0.5,) * 3, "align": "fixed", "frame": "face"}
@@ -111,7 +112,9 @@ def test_published_gender_learning_rates_restart_every_ten_epochs():
 def test_learning_rates_fall_step_by_step_to_nothing_at_the_end_of_the_run(kind):
     one = job(kind, epochs=2)
     last = one.optimizer.param_groups[-1]["lr"]
-    assert [one.set_lr(done) for done in (0, 0.5, 1, 2)] == pytest.approx([last, last * (0.5 + 0.125**0.5), last / 2, 0], abs=1e-9)
+    assert [one.set_lr(done) for done in (0, 0.5, 1, 2)] == pytest.approx(
+        [last, last * (0.5 + 0.125**0.5), last / 2, 0], abs=1e-9
+    )
     assert [group["lr"] for group in one.optimizer.param_groups] == pytest.approx([0] * len(one.optimizer.param_groups))
 
 
@@ -159,3 +162,29 @@ def test_each_source_counts_the_same_in_balanced_accuracy():
     assert figures["accuracy"] == pytest.approx(5 / 6)
     alone = gender_figures(table[table["gender"] == "male"], p[::2])
     assert np.isnan(alone["balanced_accuracy"]) and alone["accuracy"] == pytest.approx(2 / 3)
+
+
+def test_overexposure_is_fitted_to_own_sunny_photos():
+    one = job(GenderJob)
+    one.model.register_buffer("overexposure", torch.zeros(()))
+    one.model.forward = lambda x: x[:, 0, 0, 0] * 10 + one.model.overexposure * white_share(x)
+    rng, count = np.random.default_rng(0), 800
+    table = pd.DataFrame({"gender": ["male", "female"] * (count // 2), "condition": ["clean"] * 400 + ["sunny"] * 400})
+    table["identity"] = [f"P{i}" for i in range(count)]
+    female, sunny = (table["gender"] == "female").to_numpy(), (table["condition"] == "sunny").to_numpy()
+    crops = np.zeros((count, 32, 32, 3), np.uint8)
+    crops[sunny, 16:] = 255
+    # The first pixel is the logit: of sunny photos, half white, it is too high by 4.
+    logits = np.where(female, 2, -2) + 4 * sunny + rng.normal(0, 1.5, count)
+    crops[:, 0, 0] = (np.clip(logits / 10 + 1, 0, 2)[:, None] * 127.5).round()
+    one.mirror = False
+    one.settle_overexposure(table, crops)
+    assert one.model.overexposure.item() == pytest.approx(-8, abs=1)
+    fitted = one.model.overexposure.clone()
+    one.settle_overexposure(table[:430], crops[:430])  # too few of them sunny: as it was
+    assert one.model.overexposure == fitted
+    one.settle_overexposure(table.assign(source=["other"] * count), crops)
+    assert one.model.overexposure == fitted
+    one.sets["held"] = (table, crops)
+    row = one.evaluate()
+    assert row["held_balanced_accuracy"] > 0.85 and one.model.overexposure == fitted

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from facecom.models import EMBEDDING_SIZE, GenderClassifier, SiameseNet, build_model
+from facecom.models import EMBEDDING_SIZE, GenderClassifier, LandmarkNet, SiameseNet, build_model, white_share
 
 
 @pytest.fixture(autouse=True)
@@ -51,6 +51,28 @@ def test_gender_gives_a_logit_a_photo():
         assert model.classifier.weight.shape == (1, model.neck[0].num_features * 2 * 2)
 
 
+def test_white_is_counted_in_the_middle_where_all_channels_are():
+    x = torch.full((3, 3, 8, 8), 0.5)
+    x[1, :, :4] = 1.0
+    x[1, 0, 2] = 0.9  # yellowish
+    x[2] = 1.0
+    x[2, :, 2:6, 2:6] = 0.5  # a white wall behind the face
+    torch.testing.assert_close(white_share(x), torch.tensor([0.0, 0.25, 0.0]))
+
+
+def test_overexposure_moves_the_logit_of_white_crops():
+    torch.manual_seed(0)
+    model = build_model({"task": "gender", "backbone": "test_convnext", "img_size": 32, "overexposure": True}).eval()
+    x = torch.stack([torch.zeros(3, 32, 32), torch.ones(3, 32, 32)])
+    before = model(x)
+    model.overexposure.fill_(-3)
+    torch.testing.assert_close(model(x) - before, torch.tensor([0.0, -3.0]))
+    torch.testing.assert_close(model.train()(x), before)  # the network would learn to take it back
+    assert "overexposure" in model.state_dict() and not [n for n, _ in model.named_parameters() if "over" in n]
+    plain = build_model({"task": "gender", "backbone": "test_convnext", "img_size": 32})
+    assert "overexposure" not in plain.state_dict()
+
+
 def test_published_names():
     siamese = set(SiameseNet("convnext_atto").state_dict())
     assert {"encoder.stem.0.weight", "projection.0.weight", "projection.2.bias"} <= siamese
@@ -64,6 +86,12 @@ def test_layer_scale_can_be_left_out():
     with_scale = SiameseNet("convnext_atto").state_dict()
     without = SiameseNet("convnext_atto", layer_scale=False).state_dict()
     assert set(with_scale) - set(without) == {name for name in with_scale if name.endswith(".gamma")} != set()
+
+
+def test_layer_scale_can_be_left_out_of_the_finder():
+    for scales in (True, False):
+        model = LandmarkNet("test_convnext", layer_scale=scales, channels=8)
+        assert any("gamma" in name for name in model.state_dict()) is scales
 
 
 def test_any_timm_network_of_any_size():
