@@ -126,3 +126,17 @@ def test_glare_is_put_on_two_people_in_one():
     looks = Looks({"heads": [person], "facecom": [mate]}, [], 40, seed=0)
     looks.names, looks.shares = ["glare"], [1.0]
     assert all(np.isfinite(looks[number][1]).all() for number in range(10))
+
+
+def test_heads_turned_aside_are_drawn_more_often():
+    front = np.float32([[0, 0], [10, 0], [5, 6], [2, 10], [8, 10]])
+    turned = np.float32([[0, 0], [4, 0], [7, 6], [1, 10], [4, 10]])
+    assert framings.turned_aside(front) == 0
+    # Middles of eyes and mouth: (2, 0) and (2.5, 10); the nose lies 4.7 beside that line, which is 10.01 long.
+    assert framings.turned_aside(turned) == pytest.approx((5 * 10 - 6 * 0.5) / (10**2 + 0.5**2))
+    assert framings.turned_aside(turned @ np.float32([[0, 2], [-2, 0]])) == pytest.approx(framings.turned_aside(turned))
+    rng = np.random.default_rng(0)
+    pool = [Photo(np.zeros((4, 4, 3), np.uint8), points, []) for points in [front] * 9 + [turned]]
+    share = np.mean([framings.drawn_from(rng, pool).landmarks is turned for _ in range(2000)])
+    expected = 0.75 * 0.1 + 0.25 * (1 - 0.9**6)
+    assert share == pytest.approx(expected, abs=0.03)
