@@ -19,6 +19,7 @@ from PIL import Image
 import facecom
 from facecom import cli
 from facecom.distortions import DISTORTIONS, distort
+from facecom.errors import FacecomError
 from facecom.synthetic import draw_person
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def distorted(photo: np.ndarray, severities: tuple[int, ...]) -> np.ndarray:
 
     photo: RGB uint8 [H, W, 3]; a large one is scaled down first, as the pipeline does.
     """
-    from facecom.predict import LONGEST_SIDE, shrink  # imports torch
+    from facecom.sizes import LONGEST_SIDE, shrink
 
     photo = shrink(photo, LONGEST_SIDE)
     for condition, severity in zip(DISTORTIONS, severities, strict=True):
@@ -113,8 +114,10 @@ def answer(kind: str, words: str, *lines: str) -> str:
 
 def page(folder: Path) -> "gradio.Blocks":
     """The page. folder: where the drawn examples are put."""
-    import gradio as gr
-
+    try:
+        import gradio as gr
+    except ImportError:
+        raise FacecomError('the page needs the package gradio: pip install -e ".[app]"') from None
     examples = {seeds: example(folder, seeds) for seeds in (*SINGLES, *(seeds for pair in PAIRS for seeds in pair))}
     with gr.Blocks(analytics_enabled=False, title="facecom", delete_cache=(KEEP, KEEP)) as blocks:
         gr.Markdown("# facecom\nFaces in bad photos. Everything runs on this machine; photos are not kept.")

@@ -7,6 +7,7 @@ import argparse
 import os
 import platform
 import sys
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from facecom.errors import FacecomError
+from facecom.errors import FacecomError, FacecomWarning
 from facecom.faces import ALIGNMENTS
 from facecom.files import write_whole
 
@@ -68,10 +69,14 @@ def run(
 ) -> None:
     """Parse the command line, call `main(args)` and leave the process with its return value (None is 0).
 
-    FacecomError becomes one line `error: ...` on stderr and exit code 2; Ctrl-C exits with 130. Anything else is a
-    defect and shows its traceback.
+    FacecomWarning becomes one line `note: ...` on stderr, FacecomError one line `error: ...` and exit code 2; Ctrl-C
+    exits with 130. Anything else is a defect and shows its traceback.
     """
     parser.formatter_class = HelpFormatter
+    usual = warnings.formatwarning
+    warnings.formatwarning = lambda message, category, *more: (
+        f"note: {message}\n" if issubclass(category, FacecomWarning) else usual(message, category, *more)
+    )
     try:
         code = main(parse(parser, argv, recipes))
     except FacecomError as error:
@@ -80,6 +85,8 @@ def run(
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         code = 130
+    finally:
+        warnings.formatwarning = usual
     sys.exit(code)
 
 

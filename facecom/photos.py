@@ -2,6 +2,7 @@
 
 import os
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -11,10 +12,13 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from facecom.audit import audit as audit
 from facecom.distortions import condition_of
-from facecom.errors import FacecomError
+from facecom.errors import FacecomError, FacecomWarning
 from facecom.holdback import held_back_position
 
-PHOTO_TYPES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"))
+PHOTO_TYPES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"))
+
+#: Photos that Pillow may not be able to read: named among the unreadable then, and not passed over.
+OTHER_TYPES = frozenset((".avif", ".heic", ".heif", ".jxl"))
 GENDERS = ("male", "female")
 
 #: Where a table's distorted copies lie, below the folder of their identity.
@@ -44,8 +48,10 @@ def read_photo(path: str | Path) -> np.ndarray:
     except PermissionError:
         raise FacecomError(f"{path}: no permission to read it") from None
     except UnidentifiedImageError:
-        empty = os.path.getsize(path) == 0
-        raise FacecomError(f"{path}: {'an empty file' if empty else 'not an image'}") from None
+        kind = Path(path).suffix.lower()
+        reason = "an empty file" if os.path.getsize(path) == 0 else "not an image"
+        reason = f"{kind[1:].upper()} cannot be read here; save it as JPEG" if kind in OTHER_TYPES else reason
+        raise FacecomError(f"{path}: {reason}") from None
     except Image.DecompressionBombError:
         raise FacecomError(f"{path}: more than 178 million pixels; scale it down") from None
     except (OSError, ValueError, SyntaxError, EOFError, KeyError, IndexError, TypeError, OverflowError) as error:
@@ -54,11 +60,10 @@ def read_photo(path: str | Path) -> np.ndarray:
 
 
 def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "RGB":
-        return image
     if image.mode.startswith("I"):  # 16-bit grey; Pillow's own conversion would clip it at 255
-        grey = (np.asarray(image) / 257).round().clip(0, 255).astype(np.uint8)
-        return Image.fromarray(grey).convert("RGB")
+        grey = np.asarray(image)
+        grey = grey / 257 if image.mode != "I" or grey.max(initial=0) > 255 else grey
+        return Image.fromarray(np.round(grey).clip(0, 255).astype(np.uint8)).convert("RGB")
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, (*BACKDROP, 255)), image).convert("RGB")
@@ -85,6 +90,8 @@ def task_a_table(folder: str | Path) -> pd.DataFrame:
     """
     folder = _existing(folder)
     rows = []
+    if any((folder / gender).is_dir() for gender in GENDERS):
+        _name_strays(folder, "male/ and female/", GENDERS)
     for gender in GENDERS:
         for path in _photos_in(folder / gender):
             rows.append(_row(path, f"{gender}/{path.name}") | {"gender": gender})
@@ -108,6 +115,7 @@ def task_b_table(folder: str | Path) -> pd.DataFrame:
     """
     folder = _existing(folder)
     rows = []
+    _name_strays(folder, "the folders of the people")
     for identity in _folders_in(folder):
         for path in _photos_in(identity):
             rows.append({"identity": identity.name} | _row(path, f"{identity.name}/{path.name}"))
@@ -124,9 +132,14 @@ def task_b_table(folder: str | Path) -> pd.DataFrame:
 def labelled_copies(table: pd.DataFrame, split: Path) -> pd.DataFrame:
     """The distorted copies in a split of Task B of the photos in Task A's `table`, with its `gender`.
 
-    Raises FacecomError when there are none: the two folders do not belong together.
+    Raises FacecomError when there are none: the two folders do not belong together; and where a name stands for two
+    photos, so that nobody knows whose copies they are.
     """
     copies = task_b_table(split).query("condition != 'clean'")
+    for names in (table["photo"], copies[["identity", "photo"]].drop_duplicates()["photo"]):
+        twice = names[names.duplicated()]
+        if len(twice) and (shared := set(twice) & set(copies["photo"]) & set(table["photo"])):
+            raise FacecomError(f"{split}: two photos are called {min(shared)}, so whose copies they are is unknown")
     copies = copies.merge(table[["photo", "gender"]], on="photo")
     if copies.empty:
         raise FacecomError(f"{split}: no distorted copies of these photos: give the same split of Task B")
@@ -213,8 +226,19 @@ def _photos_in(folder: Path) -> Iterator[Path]:
     with os.scandir(folder) as entries:
         names = [entry.name for entry in entries if not entry.name.startswith(".") and entry.is_file()]
     for name in sorted(names):
-        if os.path.splitext(name)[1].lower() in PHOTO_TYPES:
+        if os.path.splitext(name)[1].lower() in PHOTO_TYPES | OTHER_TYPES:
             yield folder / name
+
+
+def _name_strays(folder: Path, beside: str, known: Sequence[str] = ()) -> None:
+    """Warns of photos that are left out: loose ones, and where the folders' names are `known`, those in others."""
+    strays = [*_photos_in(folder)]
+    for other in _folders_in(folder) if known else ():
+        strays += _photos_in(other) if other.name not in known else ()
+    if strays:
+        count = "1 photo lies" if len(strays) == 1 else f"{len(strays)} photos lie"
+        text = f"{folder}: {count} beside {beside} and will be left out, such as {strays[0].relative_to(folder)}"
+        warnings.warn(text, FacecomWarning, stacklevel=3)
 
 
 def _row(path: Path, file: str) -> dict:

@@ -18,6 +18,7 @@ from facecom.ensemble import Answers, Ensemble
 from facecom.errors import FacecomError
 from facecom.models import EMBEDDING_SIZE
 from facecom.photos import read_photo
+from facecom.sizes import longest_side, shrink
 
 Photo = str | os.PathLike | np.ndarray
 
@@ -26,9 +27,6 @@ BATCH_SIZE = 64
 #: Fewer photos than this are decoded in this process: starting workers takes longer than they save.
 WORTH_WORKERS = 400
 
-#: Longest side in pixels that a photo is scaled down to once decoded, so that a batch of camera photos fits in memory.
-#: A face that fills a third of the picture keeps twice the pixels of the crop; YuNet is for smaller ones.
-LONGEST_SIDE, LONGEST_SIDE_YUNET = 640, 1600
 BATCH_SIZE_YUNET = 16
 
 
@@ -58,9 +56,10 @@ def stream(
     for photo in photos:
         if isinstance(photo, np.ndarray):
             check_array(photo)
-    longest = LONGEST_SIDE
-    if any(mode == "yunet" for mode, *_ in ensemble.crops):
-        longest, batch_size = LONGEST_SIDE_YUNET, min(batch_size, BATCH_SIZE_YUNET)
+    modes = [mode for mode, *_ in ensemble.crops]
+    longest = max(map(longest_side, modes))
+    if "yunet" in modes:
+        batch_size = min(batch_size, BATCH_SIZE_YUNET)
     loader = DataLoader(
         _Decoded(photos, longest),
         batch_size=batch_size,
@@ -143,15 +142,6 @@ class _Decoded(Dataset):
             except FacecomError as error:
                 return row, str(error).removeprefix(f"{photo}: ")
         return row, shrink(photo, self.longest)
-
-
-def shrink(photo: np.ndarray, longest: int) -> np.ndarray:
-    """The photo itself, or where it is larger a copy of which the longest side has so many pixels."""
-    share = longest / max(photo.shape[:2])
-    if share >= 1:
-        return photo
-    height, width = (max(1, round(side * share)) for side in photo.shape[:2])
-    return cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA)
 
 
 def _start_worker(_: int) -> None:

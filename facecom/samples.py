@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import albumentations as A
 import cv2
@@ -18,6 +19,7 @@ from facecom.faces import Aligner, align
 from facecom.impulses import without_impulses
 from facecom.jpeg import through_jpeg
 from facecom.photos import read_photo
+from facecom.sizes import LONGEST_SIDE, longest_side, shrink
 from facecom.transforms import reseed
 
 #: Crops that take more bytes than this stay on the disk and are cut again whenever they are needed.
@@ -31,11 +33,20 @@ class Crops(Sequence):
     """Aligned crops, RGB uint8 [size, size, 3], from memory or cut from the photo each time.
 
     photos: a path, or an encoded photo's bytes, for each; landmarks: float32 [N, 5, 2], pixels, NaN where `fallback`
-    (an aligner that needs no landmarks, for the same size and frame) cuts; array: uint8 [N, size, size, 3] or None.
+    (an aligner that needs no landmarks, for the same size and frame) cuts; array: uint8 [N, size, size, 3] or None;
+    longest: see `open_photo`.
     """
 
-    def __init__(self, photos: Sequence, landmarks: np.ndarray, fallback: Aligner, array: np.ndarray | None = None):
+    def __init__(
+        self,
+        photos: Sequence,
+        landmarks: np.ndarray,
+        fallback: Aligner,
+        array: np.ndarray | None = None,
+        longest: int = LONGEST_SIDE,
+    ):
         self.photos, self.landmarks, self.fallback, self.array = list(photos), landmarks, fallback, array
+        self.longest = longest
 
     def __len__(self) -> int:
         return len(self.photos)
@@ -43,7 +54,7 @@ class Crops(Sequence):
     def __getitem__(self, index: int) -> np.ndarray:
         if self.array is not None:
             return self.array[index]
-        photo = open_photo(self.photos[index])
+        photo = open_photo(self.photos[index], self.longest)
         if not np.isfinite(self.landmarks[index]).all():
             return self.fallback([photo]).crops[0]
         if self.fallback.mode != "off":  # as every aligner but that one does
@@ -51,10 +62,11 @@ class Crops(Sequence):
         return align(photo, self.landmarks[index], self.fallback.size, self.fallback.template)
 
 
-def open_photo(photo: str | bytes) -> np.ndarray:
-    """RGB uint8 [H, W, 3] of a path, or of an encoded photo's bytes. Raises FacecomError."""
+def open_photo(photo: str | bytes, longest: int = LONGEST_SIDE) -> np.ndarray:
+    """RGB uint8 [H, W, 3] of a path, scaled down to this longest side as in testing, or of an encoded photo's bytes, as
+    it is: its landmarks may be known. Raises FacecomError."""
     if not isinstance(photo, bytes):
-        return read_photo(photo)
+        return shrink(read_photo(photo), longest)
     decoded = cv2.imdecode(np.frombuffer(photo, np.uint8), cv2.IMREAD_COLOR)
     if decoded is None:
         raise FacecomError("a photo in a table is damaged")
@@ -71,11 +83,12 @@ def load_crops(
     """
     photos = table["image" if "image" in table else "path"].tolist()
     keep_all = len(photos) * 3 * aligner.size**2 <= IN_MEMORY
+    longest = longest_side(aligner.mode)
     found, landmarks, crops, failures = [], [], [], []
     bar = tqdm(total=len(photos), desc=f"faces of {name}", unit="photo", disable=quiet or None, leave=False)
     with ThreadPoolExecutor(max(1, workers)) as threads, bar:
         for start in range(0, len(photos), CHUNK):
-            opened = list(threads.map(_attempt, photos[start : start + CHUNK]))
+            opened = list(threads.map(partial(_attempt, longest=longest), photos[start : start + CHUNK]))
             failures += [str(one) for one in opened if isinstance(one, FacecomError)]
             good = [i for i, one in enumerate(opened) if not isinstance(one, FacecomError)]
             if good:
@@ -91,13 +104,13 @@ def load_crops(
         raise FacecomError(f"none of the {name} could be read: {failures[0] if failures else 'there are none'}")
     fallback = Aligner("off" if aligner.mode == "off" else "fixed", aligner.size, frame=aligner.frame)
     array = np.concatenate(crops) if keep_all else None
-    kept = Crops([photos[i] for i in found], np.concatenate(landmarks), fallback, array)
+    kept = Crops([photos[i] for i in found], np.concatenate(landmarks), fallback, array, longest)
     return table.iloc[found].reset_index(drop=True), kept
 
 
-def _attempt(photo):
+def _attempt(photo: str | bytes, longest: int) -> np.ndarray | FacecomError:
     try:
-        return open_photo(photo)
+        return open_photo(photo, longest)
     except FacecomError as error:
         return error
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from facecom import photos
-from facecom.errors import FacecomError
+from facecom.errors import FacecomError, FacecomWarning
 
 RAMP = np.arange(48, dtype=np.uint8).reshape(4, 4, 3) * 5
 
@@ -43,6 +43,18 @@ def test_16_bit_grey_is_scaled(tmp_path):
     path = save(Image.fromarray(grey), tmp_path / "a.png")
     expected = np.array([[0, 1, 128], [255, 100, 0]], np.uint8)
     np.testing.assert_array_equal(photos.read_photo(path), np.repeat(expected[..., None], 3, 2))
+
+
+def test_32_bit_grey_is_scaled_where_it_must_be(tmp_path):
+    for values, expected in (([0, 128, 255], [0, 128, 255]), ([0, 257, 65535], [0, 1, 255])):
+        path = save(Image.fromarray(np.array([values], np.int32)), tmp_path / "a.tif")
+        np.testing.assert_array_equal(photos.read_photo(path)[0, :, 0], expected)
+
+
+def test_a_colour_that_stands_for_transparent_shows_mid_grey(tmp_path):
+    rgb = np.array([[[255, 0, 0], [0, 255, 0]]], np.uint8)
+    path = save(Image.fromarray(rgb), tmp_path / "a.png", transparency=(255, 0, 0))
+    np.testing.assert_array_equal(photos.read_photo(path)[0], [[128, 128, 128], [0, 255, 0]])
 
 
 def test_transparent_pixels_show_mid_grey(tmp_path):
@@ -106,7 +118,8 @@ def test_task_b_table_reads_distorted_copies_where_they_lie(tmp_path):
         "Al/._x.png", "Al/notes.txt", ".hidden/y.jpg", "z.jpg",
     )  # fmt: skip
     before = sorted(p for p in tmp_path.rglob("*"))
-    table = photos.task_b_table(tmp_path)
+    with pytest.warns(FacecomWarning, match="1 photo lies beside the folders of the people and .* such as z.jpg"):
+        table = photos.task_b_table(tmp_path)
     assert list(table.columns) == ["path", "file", "identity", "photo", "condition"]
     assert table.drop(columns="path").to_numpy().tolist() == [
         ["Al/x.png", "Al", "x", "clean"],
@@ -116,6 +129,33 @@ def test_task_b_table_reads_distorted_copies_where_they_lie(tmp_path):
     ]
     assert [os.path.relpath(p, tmp_path).replace(os.sep, "/") for p in table["path"]] == table["file"].tolist()
     assert sorted(p for p in tmp_path.rglob("*")) == before
+
+
+def test_photos_beside_male_and_female_are_named(tmp_path):
+    touch(tmp_path, "male/a_1.jpg", "female/b_1.jpg", "women/c_1.jpg", "d.jpg")
+    with pytest.warns(
+        FacecomWarning, match="2 photos lie beside male/ and female/ and will be left out, such as d.jpg"
+    ):
+        assert len(photos.task_a_table(tmp_path)) == 2
+
+
+def test_copies_of_photos_of_one_name_are_nobodys(tmp_path):
+    for name in ("Ann", "Bob"):
+        touch(tmp_path, f"{name}/1.jpg", f"{name}/distortion/1_foggy.jpg")
+    table = pd.DataFrame({"photo": ["1"], "gender": ["female"]})
+    with pytest.raises(FacecomError, match="two photos are called 1, so whose copies they are is unknown"):
+        photos.labelled_copies(table, tmp_path)
+    shutil.rmtree(tmp_path / "Bob")
+    assert photos.labelled_copies(table, tmp_path)["gender"].tolist() == ["female"]
+    with pytest.raises(FacecomError, match="two photos are called 1"):
+        photos.labelled_copies(pd.DataFrame({"photo": ["1", "1"], "gender": ["female", "male"]}), tmp_path)
+
+
+def test_files_that_this_pillow_cannot_read_are_photos_too(tmp_path):
+    (tmp_path / "a.heic").write_bytes(b"ftypheic and more")
+    assert photos.flat_table(tmp_path)["file"].tolist() == ["a.heic"]
+    with pytest.raises(FacecomError, match="HEIC cannot be read here; save it as JPEG"):
+        photos.read_photo(tmp_path / "a.heic")
 
 
 def test_a_distorted_copy_must_say_its_condition(tmp_path):

@@ -89,12 +89,6 @@ def test_an_array_that_is_no_rgb_photo_is_refused(siamese, array, said):
         predict.collect([array], siamese)
 
 
-def test_a_large_photo_is_scaled_down_before_it_waits_in_a_batch():
-    small = predict.shrink(np.zeros((3000, 1500, 3), np.uint8), 640)
-    assert small.shape == (640, 320, 3)
-    assert predict.shrink(small, 640) is small
-
-
 def test_few_photos_and_arrays_need_no_workers():
     assert predict.default_workers(["a"] * 10) == 0
     assert predict.default_workers([np.zeros((2, 2, 3), np.uint8)] * 1000) == 0

@@ -10,6 +10,7 @@ from facecom.errors import FacecomError
 from facecom.faces import TEMPLATE, Aligner, align
 from facecom.jpeg import through_jpeg
 from facecom.samples import Crops, Samples, batches, derived_seed, evaluation_batches, load_crops, with_copies
+from facecom.sizes import shrink
 from facecom.transforms import eval_transform, train_transform
 
 HALF = (0.5,) * 3
@@ -46,6 +47,19 @@ def test_known_landmarks_are_cut_by_them(photos):
     assert (crops[1] == Aligner("off", 32)([image]).crops[0]).all()
     with pytest.raises(FacecomError, match="a photo in a table is damaged"):
         Crops([b"no photo"], landmarks, Aligner("off", 32))[0]
+
+
+def test_large_photos_are_cut_as_testing_sees_them(tmp_path, monkeypatch):
+    image = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (900, 1400, 3), np.uint8), (0, 0), 9)
+    cv2.imwrite(str(tmp_path / "a.png"), image[:, :, ::-1])
+    table = pd.DataFrame({"path": [str(tmp_path / "a.png")]})
+    aligner = Aligner("fixed", 64)
+    expected = aligner([shrink(image, 640)]).crops[0]
+    _, kept = load_crops(table, aligner, quiet=True)
+    monkeypatch.setattr(samples, "IN_MEMORY", 0)
+    _, cut_again = load_crops(table, aligner, quiet=True)
+    np.testing.assert_array_equal(kept[0], expected)
+    np.testing.assert_array_equal(cut_again[0], expected)
 
 
 def test_crops_cut_again_lose_impulse_noise_as_the_aligner_does():
