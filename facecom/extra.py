@@ -27,17 +27,18 @@ LANDMARK_COLUMNS = [
 def open_extra(
     path: str | Path, task: str, aligner: Aligner, *, workers: int = 2, quiet: bool = False
 ) -> tuple[pd.DataFrame, Crops]:
-    """One source of extra photos: [path, file, identity, photo, condition, group, source] and `gender` for task `A`.
+    """One source of extra photos: [path, file, identity, photo, condition, group, name, source], `gender` for task `A`.
 
     path: a folder (`male/` and `female/` for task `A`, identity folders for `B`), or a parquet table with a column
     `image` (encoded photos). A table with `LANDMARK_COLUMNS` holds whole photos, one without holds aligned crops;
     other columns: `gender` (rows without are left out in task `A`), `identity` (default: each row its own), `source`.
-    group: what must not be split between training and held-back people. Raises FacecomError.
+    group: what must not be split between training and held-back people; name: whose photo it is, as the folder or the
+    table says. Raises FacecomError.
     """
     path = Path(path)
     if path.is_dir():
         table = (task_a_table if task == "A" else task_b_table)(path).assign(source=path.name)
-        table["group"] = table["identity"]
+        table["group"] = table["name"] = table["identity"]
         table, crops = load_crops(table, aligner, workers=workers, quiet=quiet, name=f"photos of {path}")
     else:
         table, images, landmarks = _read_table(path, task)
@@ -77,6 +78,7 @@ def _read_table(path: Path, task: str) -> tuple[pd.DataFrame, list[bytes], np.nd
     if "gender" in raw:
         table["gender"] = raw["gender"]
     own = table["identity"].str.split("/", n=1).str[1]
+    table["name"] = own if "identity" in raw else ""
     table["group"] = [group_of(*pair) for pair in zip(own, table["source"], strict=True)]
     if set(LANDMARK_COLUMNS) <= set(raw):
         landmarks = raw[LANDMARK_COLUMNS].to_numpy(np.float32).reshape(-1, 5, 2)

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import albumentations as A
+import numpy as np
 import pandas as pd
 import torch
+from torch.utils.data import Subset
 
 from facecom import published
 from facecom.audit import audit
@@ -17,7 +19,7 @@ from facecom.errors import FacecomError
 from facecom.extra import joined, open_extra, parted
 from facecom.faces import CROP_SIZE, FRAMES, Aligner
 from facecom.initial import Start
-from facecom.photos import hold_back, labelled_copies, split_folders, task_a_table, task_b_table
+from facecom.photos import GENDERS, hold_back, labelled_copies, split_folders, task_a_table, task_b_table
 from facecom.recipes import condition_sources, first_look
 from facecom.samples import load_crops, with_copies
 from facecom.transforms import eval_transform, train_transform
@@ -104,7 +106,7 @@ def open_data(
     }
     for path in args.extra_data:
         extra = open_extra(path, task, aligner, workers=args.workers, quiet=args.quiet)
-        add_extra(sets, task, *extra)
+        add_extra(sets, task, *without_known(*extra, sets, path))
     if "held" in sets and "simulate" in sources and (sets["held"][0]["condition"] == "clean").all():
         sets["held"] = with_copies(*sets["held"], scale_of(preprocessing))
     if task == "A" and args.conditions_from is not None and "real" in sources:
@@ -123,6 +125,18 @@ def add_collages(sets: dict, count: int, seed: int) -> None:
     table = made.table.assign(source=COLLAGE) if "source" in made.table else made.table
     sets["train"] = joined([sets["train"], (table, made)])
     print(f"{count} collages of the {TITLES['train']}")
+
+
+def without_known(table: pd.DataFrame, crops: Sequence, sets: dict, path: str) -> tuple[pd.DataFrame, Sequence]:
+    """A source of extra photos without the people whom its own photos are to be judged on: names that are held back
+    from --data_dir or are in its val/. Says how many photos that leaves out."""
+    judged = [sets[name][0] for name in ("held", "val") if name in sets]
+    judged = pd.concat([one[one["source"] == OWN] if "source" in one else one for one in judged], ignore_index=True)
+    keep = ~table["name"].isin(set(judged["identity"])).to_numpy()
+    if not keep.all():
+        print(f"{path}: {(~keep).sum()} photos left out, of people who are held back or in val/")
+    table = table.drop(columns="name")
+    return table[keep].reset_index(drop=True), Subset(crops, np.flatnonzero(keep).tolist())
 
 
 def add_extra(sets: dict, task: str, table: pd.DataFrame, crops: Sequence) -> None:
@@ -166,6 +180,11 @@ def open_tables(task: str, data_dir: Path, allow_overlap: bool) -> dict[str, pd.
     train_folder, val_folder = split_folders(data_dir, task)
     read = {"A": task_a_table, "B": task_b_table}[task]
     tables = {"train": read(train_folder)}
+    if task == "A":
+        found = [gender for gender in GENDERS if (tables["train"]["gender"] == gender).any()]
+        if len(found) < 2:
+            holds = f"holds photos of {found[0]}/ only" if found else "holds no folders male/ and female/"
+            raise FacecomError(f"{train_folder}: {holds}; training needs photos in male/ and in female/")
     if val_folder is None:
         return tables
     tables["val"] = read(val_folder)

@@ -7,6 +7,7 @@ from facecom.errors import FacecomError
 from facecom.extra import LANDMARK_COLUMNS, joined, open_extra, parted
 from facecom.faces import TEMPLATE, Aligner, align, template_of
 from facecom.holdback import is_held_back
+from facecom.preparation import OWN, without_known
 
 pytest.importorskip("pyarrow", reason="tables need pyarrow: pip install pyarrow")
 
@@ -79,6 +80,17 @@ def test_what_cannot_be_used_is_said(sample_b, tmp_path):
     ):
         with pytest.raises(FacecomError, match=message):
             open_extra(path, "A", Aligner("fixed", 32), quiet=True)
+
+
+def test_people_who_are_judged_elsewhere_are_left_out(sample_b, capsys):
+    table, crops = open_extra(sample_b / "val", "B", Aligner("fixed", 32), quiet=True)
+    names = sorted(table["identity"].unique())
+    own = pd.DataFrame({"identity": [names[0], names[1]], "source": [OWN, "other"]})
+    kept, left = without_known(table, crops, {"train": (own, []), "held": (own, []), "val": (own[:0], [])}, "extra")
+    assert sorted(kept["identity"].unique()) == names[1:] and len(kept) == len(left) == 72
+    assert (left[0] == crops[int(np.flatnonzero(table["identity"] != names[0])[0])]).all()
+    assert capsys.readouterr().out == "extra: 24 photos left out, of people who are held back or in val/\n"
+    assert "name" not in kept
 
 
 def test_families_stay_together_when_people_are_held_back():
