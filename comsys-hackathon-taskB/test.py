@@ -119,21 +119,22 @@ def main(args: argparse.Namespace) -> int:
 
 
 def test(args: argparse.Namespace) -> int:
+    from facecom.operating_points import in_words
     from facecom.verifier import decide_at
 
     way = way_of(args)  # a wrong folder is said before the network is loaded
     refuse_what_does_nothing(args, way)
     siamese, options = testing.set_up(args, "siamese", HERE)
-    threshold, far = decide_at(siamese, args.far)
-    passing = f"1 in {1 / far:,.0f} pairs of strangers passes" if far else "set by hand, not measured"
-    print(f"same person up to a distance of {threshold:.3f} ({passing})")
+    threshold, _ = decide_at(siamese, args.far)
+    print(f"same person up to a distance of {threshold:.3f} ({in_words(siamese.operating_points(args.far)[0])})")
     written, pairs = way(args, siamese, threshold, options)
+    code = testing.finish(args, written)
     if args.explain:
         from facecom import explain
 
         explain.write_pairs(args.explain, siamese, pairs(), threshold)
         print(f"wrote {args.explain / 'explain.csv'} and its pictures")
-    return testing.finish(args, written)
+    return code
 
 
 def get_args_parser() -> argparse.ArgumentParser:

@@ -59,6 +59,27 @@ def comparisons(
         yield block, gallery, scores, same, photo[block][:, None] == photo[gallery]
 
 
+def strictest_scores(
+    table: pd.DataFrame, embeddings: Templates | np.ndarray, condition: str, far: float
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """(genuine, impostor, count) of the cross-photo protocol: of the impostor scores only the highest, as many as
+    decide about false accept rates up to `far`, and how many there are in all. Few of them are in memory at once."""
+    gallery = table["identity"][table["condition"] == "clean"]
+    probes = table if condition == "all" else table[table["condition"] == condition]
+    same_person = probes["identity"].map(gallery.value_counts()).fillna(0)
+    count = int(len(probes) * len(gallery) - same_person.sum())
+    genuine, impostor = [np.empty(0, np.float32)], np.empty(0, np.float32)
+    for _, _, scores, same, own in comparisons(table, embeddings, condition):
+        genuine.append(scores[same & ~own])
+        impostor = highest(np.concatenate([impostor, scores[~same]]), int(far * count) + 2)
+    return np.concatenate(genuine), impostor, count
+
+
+def highest(scores: np.ndarray, keep: int) -> np.ndarray:
+    """The `keep` highest scores in any order, or all where they are fewer: float [N] -> float [min(N, keep)]."""
+    return np.partition(scores, len(scores) - keep)[-keep:] if len(scores) > keep else scores
+
+
 def cross_photo_scores(
     table: pd.DataFrame, embeddings: Templates | np.ndarray, condition: str
 ) -> tuple[np.ndarray, np.ndarray]:

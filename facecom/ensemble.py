@@ -83,10 +83,11 @@ class Ensemble:
     def operating_points(self, far: float | None = None) -> list[dict]:
         """The stored operating points (or the one stored for `far`), the default one first; may be empty.
 
-        {threshold, far}: two photos show one person at a distance of at most the threshold, a face is female at a
-        probability of at least it. Several members: the root of the mean of the squared thresholds for distances,
-        the mean for probabilities, at the rates that all of them have. Without a common one, the default ones of all,
-        and nobody knows the rate (None).
+        {threshold, far, impostor}: two photos show one person at a distance of at most the threshold, a face is female
+        at a probability of at least it; impostor: the comparisons of strangers that it was fixed on, None where nobody
+        knows. Several members: the root of the mean of the squared thresholds for distances, the mean for
+        probabilities, the fewest comparisons, at the rates that all of them have. Without a common one, the default
+        ones of all, and nobody knows the rate (None).
         """
         stored = [{point.get("far"): point for point in member.operating_points} for member in self.members]
         rates = [rate for rate in stored[0] if far in (None, rate) and all(rate in points for points in stored)]
@@ -96,7 +97,9 @@ class Ensemble:
         points = []
         for rate in rates:
             thresholds = np.array([points[rate]["threshold"] for points in stored])
-            points.append({"threshold": float((thresholds**power).mean() ** (1 / power)), "far": rate})
+            compared = [points[rate].get("impostor") for points in stored]
+            point = {"threshold": float((thresholds**power).mean() ** (1 / power)), "far": rate}
+            points.append(point | {"impostor": None if None in compared else min(compared)})
         return points
 
     @property

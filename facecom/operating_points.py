@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from facecom import metrics
-from facecom.comparisons import BLOCK, cross_photo_scores, readable
+from facecom.comparisons import BLOCK, highest, readable, strictest_scores
 from facecom.templates import distance_matrix
 
 #: False accept rates that operating points are fixed at; the first is the default.
@@ -23,11 +23,11 @@ def fit_operating_points(
     comparisons; empty without impostor comparisons.
     """
     table, embeddings = readable(table, embeddings)
-    genuine, own = cross_photo_scores(table, embeddings, "all")
+    genuine, *own = strictest_scores(table, embeddings, "all", max(fars))
     extra = np.empty((0, embeddings.shape[1])) if extra_impostors is None else extra_impostors
     extra = extra[np.isfinite(extra).all(1)]
-    # (scores, comparisons): of the strangers only the closest matter and are kept.
-    impostors = [(own, len(own)), (_closest(embeddings, extra, max(fars)), len(embeddings) * len(extra))]
+    # (scores, comparisons): of people who are not the same only the closest matter and are kept.
+    impostors = [own, (_closest(embeddings, extra, max(fars)), len(embeddings) * len(extra))]
     impostors = [(scores, count) for scores, count in impostors if count]
     points = []
     for far in fars if impostors else ():
@@ -40,13 +40,21 @@ def fit_operating_points(
     return points
 
 
+def in_words(point: dict) -> str:
+    """What an operating point promises, and on how little it stands where that is so."""
+    far, impostor = point["far"], point.get("impostor")
+    if not far:
+        return "set by hand, not measured"
+    if impostor is not None and impostor * far < 1:
+        return f"fixed on {impostor:,} pairs of strangers, too few to know a rate of 1 in {1 / far:,.0f}"
+    return f"1 in {1 / far:,.0f} pairs of strangers passes"
+
+
 def _closest(embeddings: np.ndarray, strangers: np.ndarray, far: float) -> np.ndarray:
     """Scores of the closest comparisons of each with each, as many as decide about a false accept rate."""
     keep = int(far * len(embeddings) * len(strangers)) + 2
     scores = np.empty(0, np.float32)
     for start in range(0, len(strangers), step := max(1, BLOCK // max(1, len(embeddings)))):
         found = -distance_matrix(embeddings, strangers[start : start + step]).ravel()
-        scores = np.concatenate([scores, found])
-        if len(scores) > keep:
-            scores = np.partition(scores, len(scores) - keep)[-keep:]
+        scores = highest(np.concatenate([scores, found]), keep)
     return scores
