@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from facecom import cli, photos, predict, protocols, results  # noqa: E402
+from facecom import cli, photos, predict, protocols, results, scoring  # noqa: E402
 from facecom.conditions import CONDITIONS, SIMULATED, distort  # noqa: E402
 from facecom.errors import FacecomError  # noqa: E402
 from facecom.faces import ALIGNMENTS  # noqa: E402
@@ -73,8 +73,10 @@ def embedding_of(made, args) -> Embed:
 
 
 def gradients(paths_or_arrays: Sequence) -> tuple[np.ndarray, np.ndarray]:
-    read = (p if isinstance(p, np.ndarray) else photos.read_photo(p) for p in paths_or_arrays)
-    features = np.concatenate([protocols.untrained_baseline([photo]) for photo in read])
+    if isinstance(paths_or_arrays[0], np.ndarray):
+        features = np.concatenate([protocols.untrained_baseline([photo]) for photo in paths_or_arrays])
+    else:
+        features = scoring.baseline_features(paths_or_arrays, None)
     return features, np.zeros(len(features), bool)
 
 
@@ -87,9 +89,9 @@ def labelled(table: pd.DataFrame, split: str, labels: str | None) -> pd.DataFram
     return table.merge(known[["photo", "gender", "second_opinion"]], on="photo", how="left", validate="m:1")
 
 
-def operating_points(embed: Embed, train: Path, seed: int) -> list[dict]:
+def operating_points(embed: Embed, train: Path) -> list[dict]:
     """Fixed on the identities of train that every script holds back."""
-    _, held = photos.hold_back(photos.task_b_table(train), seed=seed)
+    _, held = photos.hold_back(photos.task_b_table(train), seed=0)
     return protocols.fit_operating_points(held, as_templates(embed(held["path"].tolist())[0]).faces)
 
 
@@ -177,7 +179,7 @@ def main(args: argparse.Namespace) -> None:
     for name, align, embed, points in embedders(args):
         print(f"\n=== {name}, align {align}")
         templates, unsure = embed(table["path"].tolist())
-        points = points or operating_points(embed, train, args.seed)
+        points = points or operating_points(embed, train)
         rows = protocols.all_task_b(table, templates, points, unsure=unsure, **options)
         results.print_table(rows)
         if args.slices:

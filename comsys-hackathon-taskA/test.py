@@ -38,23 +38,27 @@ def test(args: argparse.Namespace) -> int:
     print(f"female from a probability of {threshold:.3f} on")
     written = submission.write_genders(table, network, threshold, args.output, **options)
     if table.gender.all():
-        score(args, table, written.values, copies, network, threshold, options)
+        written.skipped += score(args, table, written.values, copies, network, threshold, options)
+    code = testing.finish(args, written)
     if args.explain:
         from facecom import explain
 
         explain.write_genders(args.explain, network, table.assign(p_female=written.values[:, 0]), threshold)
         print(f"wrote {args.explain / 'explain.csv'} and its pictures")
-    return testing.finish(args, written)
+    return code
 
 
-def score(args, table, values, copies, network, threshold, options) -> None:
+def score(args, table, values, copies, network, threshold, options) -> list[tuple[str, str]]:
+    """Scores of the photos and their copies; returns (file, reason) of the copies that could not be read."""
     import numpy as np
     import pandas as pd
 
     from facecom import gender, predict, protocols, report, scoring
 
+    skipped = []
     if copies is not None:
-        answers, _ = predict.collect(copies.path.to_list(), network, **options)
+        answers, unread = predict.collect(copies.path.to_list(), network, **options)
+        skipped = [(copies.file.iloc[row], reason) for row, reason in unread]
         verdict = gender.verdicts(answers, network, threshold)
         table = pd.concat([table, copies], ignore_index=True)
         values = np.concatenate([values, np.stack([answers.outputs, verdict], 1)])
@@ -69,6 +73,7 @@ def score(args, table, values, copies, network, threshold, options) -> None:
             args.report, rows, table, p_female, verdict, threshold, weights=weights, drawn=args.sample, audit=audit
         )
         print(f"wrote {path}")
+    return skipped
 
 
 def get_args_parser() -> argparse.ArgumentParser:

@@ -54,6 +54,10 @@ def download_data(args: argparse.Namespace, task: str) -> None:
     """Fill `args.output` with the data, once. Raises FacecomError with the remedy."""
     output = args.output
     if output.is_dir() and any(output.iterdir()):
+        from facecom.synthetic import NAME
+
+        if not args.sample and next(output.rglob(f"{NAME}*"), None):
+            raise FacecomError(f"{output}: holds drawn people: remove it, and the photos have a place")
         print(f"{output} is there already, nothing to do (remove it to have it made anew)")
     elif args.sample:
         from facecom.synthetic import write_sample

@@ -3,6 +3,7 @@
 What is warm spoke for the answer: for a gender, for the gender that was said; for a pair, for the two being alike.
 """
 
+import importlib.util
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -59,10 +60,9 @@ def heatmaps(member: Runner, crops: np.ndarray, targets: Sequence[Callable]) -> 
     crops: RGB uint8 [N, size, size, 3]; targets: one a crop, from its output (a logit, or an embedding [128]) to the
     number that is explained. Returns float32 [N, size, size], 0 to 1.
     """
-    try:
-        from pytorch_grad_cam import GradCAM
-    except ImportError:
-        raise FacecomError('explanations need the package grad-cam: pip install -e ".[explain]"') from None
+    check_installed()
+    from pytorch_grad_cam import GradCAM
+
     model = member.network.model
     body = model.encoder if member.task == "siamese" else model.backbone
     x = member.network.prepare(torch.from_numpy(crops).to(member.network.gain.device))
@@ -70,6 +70,12 @@ def heatmaps(member: Runner, crops: np.ndarray, targets: Sequence[Callable]) -> 
         heat = cam(x, list(targets))
     model.zero_grad(set_to_none=True)
     return heat
+
+
+def check_installed() -> None:
+    """Raises FacecomError without the package grad-cam."""
+    if importlib.util.find_spec("pytorch_grad_cam") is None:
+        raise FacecomError('explanations need the package grad-cam: pip install -e ".[explain]"')
 
 
 def map_layer(body: nn.Module, size: int) -> nn.Module:

@@ -73,6 +73,19 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
+def check_writable(path: str | Path) -> None:
+    """Raises FacecomError where `write_whole` could not write `path`, before the work is done. Nothing is left."""
+    path = Path(path)
+    if path.is_dir():
+        raise FacecomError(write_error(path, OSError(errno.EISDIR, "")))
+    above = next(folder for folder in path.absolute().parents if folder.exists())
+    try:
+        with tempfile.TemporaryFile(dir=above):
+            pass
+    except OSError as error:
+        raise FacecomError(write_error(path, error)) from error
+
+
 def write_error(path: str | Path, error: OSError) -> str:
     """The line that says why `path` could not be written, and what to do."""
     remedies = {

@@ -5,19 +5,15 @@ from pathlib import Path
 
 import numpy as np
 
-from facecom.errors import FacecomError
 from facecom.faces import CROP_SIZE
 
 
 def foreign(path: str, mean: Sequence[float], std: Sequence[float]):
-    """Any ONNX face embedder: input float32 [B, 3, 112, 112] RGB, normalised with mean and std of values in 0 to 1."""
-    import onnxruntime
+    """Any ONNX face embedder: input float32 [B, 3, 112, 112] RGB, normalised with mean and std of values in 0 to 1.
+    Raises FacecomError for a file that is none, and without onnxruntime."""
+    from facecom.runner import Runner, open_onnx  # torch is slow to import
 
-    from facecom.runner import Runner  # torch is slow to import
-
-    if not Path(path).is_file():
-        raise FacecomError(f"{path}: no such ONNX file: check the path")
-    session = onnxruntime.InferenceSession(path, providers=onnxruntime.get_available_providers())
+    session = open_onnx(Path(path))
     entry = session.get_inputs()[0]
     size = entry.shape[2] if isinstance(entry.shape[2], int) else CROP_SIZE
     fixed_batch = entry.shape[0] if isinstance(entry.shape[0], int) else None

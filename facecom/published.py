@@ -12,6 +12,9 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 GENDER_PREPROCESSING = {"size": 224, "mean": (0.0,) * 3, "std": (1.0,) * 3, "align": "off", "colour": "rgb"}
 SIAMESE_PREPROCESSING = {"size": 224, "mean": (0.5,) * 3, "std": (0.5,) * 3, "align": "off", "colour": "rgb"}
 
+#: The networks that were published, by task.
+BACKBONE = {"siamese": "convnext_atto", "gender": "convnext_tiny"}
+
 #: Set by hand there, on no data: no false accept rate belongs to it.
 SIAMESE_THRESHOLD = 0.5
 

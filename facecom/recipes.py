@@ -5,6 +5,8 @@ from pathlib import Path
 
 from facecom.errors import FacecomError
 from facecom.faces import DEFAULT_ALIGN, FRAMES
+from facecom.files import check_writable
+from facecom.published import BACKBONE
 
 #: Where the training photos' conditions come from: simulated on clean ones, or the data set's own distorted copies.
 CONDITION_SOURCES = ("simulate", "real")
@@ -12,7 +14,7 @@ CONDITION_SOURCES = ("simulate", "real")
 #: Task A: what is done about more men than women (`balance.py`).
 BALANCES = ("auto", "undersample", "weighted", "none")
 
-#: Defaults of the tasks, by recipe. `published` is what DESIGN.md lists under "The published recipe".
+#: Defaults of the tasks, by recipe. `published` is how the published solution was trained.
 SIAMESE = {
     "facecom": {"weight_decay": 1e-5, "epochs": 50, "batch_size": 32, "patience": 5},
     "published": {
@@ -49,8 +51,7 @@ FROM_ENCODER = {"lr": 1e-5, "margin": 1.4}
 
 #: The published networks. They follow `--init`: one that starts from a checkpoint is what the checkpoint is.
 PUBLISHED_NETWORK = {
-    "siamese": {"backbone": "convnext_atto", "pool": "avg", "img_size": 224, "align": "off"},
-    "gender": {"backbone": "convnext_tiny", "pool": "avg", "img_size": 224, "align": "off"},
+    task: {"backbone": backbone, "pool": "avg", "img_size": 224, "align": "off"} for task, backbone in BACKBONE.items()
 }
 
 #: The least that these flags may say.
@@ -127,6 +128,7 @@ def resolve(args: argparse.Namespace, task: str) -> argparse.Namespace:
         raise FacecomError(f"--img_size {args.img_size}: must be at least 32 pixels")
     if args.output.is_dir():
         raise FacecomError(f"--output {args.output}: that is a folder: name the weight file to write")
+    check_writable(args.output)
     condition_sources(args.conditions)
     return args
 

@@ -95,7 +95,7 @@ def load(
 def untrained(task: str, device: torch.device | str = "cpu") -> Runner:
     """The published network with random weights: it answers as fast as the trained one, and means nothing."""
     preprocessing = {"siamese": published.SIAMESE_PREPROCESSING, "gender": published.GENDER_PREPROCESSING}[task]
-    config = {"task": task, "backbone": "convnext_atto", "img_size": preprocessing["size"]}
+    config = {"task": task, "backbone": published.BACKBONE[task], "img_size": preprocessing["size"]}
     points = [{"threshold": published.SIAMESE_THRESHOLD, "far": None}] if task == "siamese" else []
     model = build_model(config).eval()
     loaded = checkpoint.Loaded(model, config, preprocessing, points, 1.0, {}, Path("random weights"))
@@ -117,7 +117,8 @@ def of_checkpoint(
     return Runner(task, loaded.path, forward, loaded.preprocessing, loaded.operating_points, limits, network)
 
 
-def _load_onnx(path: Path, task: str, device: torch.device | str) -> Runner:
+def open_onnx(path: Path, device: torch.device | str = "cpu"):
+    """An onnxruntime session of a file. Raises FacecomError for a file that is none, and without onnxruntime."""
     try:
         import onnxruntime
     except ImportError:
@@ -127,9 +128,13 @@ def _load_onnx(path: Path, task: str, device: torch.device | str) -> Runner:
     wanted = ("CPUExecutionProvider",) if torch.device(device).type == "cpu" else ONNX_PROVIDERS
     providers = [name for name in wanted if name in onnxruntime.get_available_providers()]
     try:
-        session = onnxruntime.InferenceSession(str(path), providers=providers)
+        return onnxruntime.InferenceSession(str(path), providers=providers)
     except Exception as error:  # onnxruntime's errors share no public base class
         raise FacecomError(f"{path}: not an ONNX file, or a damaged one: export it again") from error
+
+
+def _load_onnx(path: Path, task: str, device: torch.device | str) -> Runner:
+    session = open_onnx(path, device)
     stored = session.get_modelmeta().custom_metadata_map.get(ONNX_KEY)
     if stored is None:
         raise FacecomError(f"{path}: not written by `python -m facecom.export`, so how to prepare photos is unknown")

@@ -44,7 +44,7 @@ class Written:
 
 def write_genders(table: pd.DataFrame, gender: Ensemble, threshold: float, output, **options) -> Written:
     """A row a photo of `table` (`path`, `file`). values: float32 [N, 2], probability of female (NaN for the unreadable)
-    and verdict (1 female, 0 male, NaN for cannot tell)."""
+    and verdict (1 female, 0 male, NaN for cannot tell). Raises FacecomError where none can be read."""
     files, written = table.file.to_numpy(), Written(values=np.full((len(table), 2), np.nan, np.float32))
     with _csv(output, GENDER_COLUMNS, written) as write:
         for batch in stream(table.path.to_list(), gender, **options):
@@ -56,6 +56,7 @@ def write_genders(table: pd.DataFrame, gender: Ensemble, threshold: float, outpu
             columns = zip(batch.rows, words(found), batch.answers.outputs, batch.answers.confidence, strict=True)
             for row, word, p_female, confidence in columns:
                 write((files[row], word, number(p_female), number(confidence)))
+        _refuse_nothing(written, "photos")
     return written
 
 
@@ -82,7 +83,7 @@ def write_identified(
     """A row a photo of `table` (`path`, `file`): the nearest person of `gallery` (`path`, `file`, `identity`).
 
     values: float [N, 2], distance (NaN for the unreadable) and row of the nearest gallery photo; nothing else that is
-    held grows with the photos of `table`. Raises FacecomError for a gallery without a readable photo.
+    held grows with the photos of `table`. Raises FacecomError where no photo of the gallery or of `table` can be read.
     """
     known, skipped = collect(gallery.path.to_list(), siamese, **options | {"progress": None})
     people = siamese.templates(known)
@@ -97,6 +98,7 @@ def write_identified(
             if batch.answers is not None:
                 args = (files[batch.rows], batch.answers, siamese, threshold, people, names)
                 written.values[batch.rows] = _identity_rows(write, *args)
+        _refuse_nothing(written, "photos")
     return written
 
 
@@ -104,7 +106,8 @@ def write_pairs(
     pairs: pd.DataFrame, folder: str | os.PathLike, siamese: Ensemble, threshold: float, output, **options
 ) -> Written:
     """A row a pair of `pairs` (`image1`, `image2`: paths, relative ones from `folder`); pairs with an unreadable photo
-    are left out. values: float [N, 2], distance (NaN where left out) and verdict (NaN for cannot tell)."""
+    are left out. values: float [N, 2], distance (NaN where left out) and verdict (NaN for cannot tell). Raises
+    FacecomError where that leaves none."""
     files, inverse = np.unique(np.concatenate([pairs.image1, pairs.image2]), return_inverse=True)
     answers, skipped = collect([Path(folder) / file for file in files], siamese, **options)
     first, second = inverse.reshape(2, -1)
@@ -116,6 +119,7 @@ def write_pairs(
     with _csv(output, PAIR_COLUMNS, written) as write:
         for row in np.flatnonzero(~np.isnan(found)):
             write((files[first[row]], files[second[row]], number(found[row]), _verdict(same[row])))
+        _refuse_nothing(written, "pairs")
     return written
 
 
@@ -204,6 +208,13 @@ def _csv(path: str | os.PathLike, columns: Sequence[str], written: Written) -> I
             written.rows += 1
 
         yield write
+
+
+def _refuse_nothing(written: Written, what: str) -> None:
+    """Raises FacecomError where no row was written: the file then does not appear."""
+    if not written.rows:
+        file, reason = written.skipped[0]
+        raise FacecomError(f"none of the {what} could be read: check the folder; the first: {file}: {reason}")
 
 
 def _note(written: Written, files: np.ndarray, skipped: Sequence[tuple[int, str]]) -> None:

@@ -117,6 +117,10 @@ def draw_person(identity_seed: int, photo_seed: int, size: int = FRAME) -> tuple
     return picture, ((landmarks + 0.5) * (size / FRAME) - 0.5).astype(np.float32)
 
 
+#: How the names of drawn people begin.
+NAME = "Drawn_Person_"
+
+
 def write_sample(
     folder: str | Path,
     people: int = 24,
@@ -137,7 +141,7 @@ def write_sample(
     with whole_folder(folder) as place:
         for number in range(people):
             identity_seed = 10_000 * seed + number
-            name = f"Drawn_Person_{number:03d}"
+            name = f"{NAME}{number:03d}"
             split = place / splits[number * len(splits) // people]
             home = split / (name if task == "B" else person_gender(identity_seed))
             (home / DISTORTED if task == "B" else home).mkdir(parents=True, exist_ok=True)

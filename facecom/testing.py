@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from facecom.submission import Written
 
-#: What training and download leave in a folder `weights`: the current one's, or the one beside the script.
+#: What training leaves in a folder `weights`: the current one's, or the one beside the script.
 TRAINED = {"gender": "best_convnext_gender_model.pth", "siamese": "best_siamese_convnext.pt"}
 
 DRAWN = "These are drawn people: this checks the installation, not accuracy."
@@ -48,7 +48,7 @@ def arguments() -> argparse.ArgumentParser:
         nargs="+",
         metavar="FILE",
         help="checkpoint, published weights or .onnx; several make an ensemble "
-        "(default: what train.py or download_weights.py left in weights/, else the shipped ones)",
+        "(default: what train.py left in weights/, else the shipped ones)",
     )
     group.add_argument(
         "--recipe",
@@ -67,6 +67,7 @@ def set_up(args: argparse.Namespace, task: str, here: Path, normalize: bool = Fa
     """
     from facecom import cli, ensemble, runner
 
+    refuse_what_cannot_be(args)
     if args.train_dir and not args.report:
         raise FacecomError("--train_dir: what it finds goes into the report: give --report DIR too")
     if getattr(args, "labels", None) and not args.train_dir:
@@ -93,8 +94,28 @@ def set_up(args: argparse.Namespace, task: str, here: Path, normalize: bool = Fa
     return chosen, {"batch_size": args.batch_size, "workers": args.workers, "progress": progress}
 
 
+def refuse_what_cannot_be(args: argparse.Namespace) -> None:
+    """Raises FacecomError for numbers and places that would only fail when all the work is done."""
+    from facecom.files import check_writable
+
+    for name, least in (("batch_size", 1), ("workers", 0), ("nearest", 1)):
+        value = getattr(args, name, None)
+        if value is not None and value < least:
+            raise FacecomError(f"--{name} {value}: must be at least {least}")
+    check_writable(args.output)
+    for folder in (args.report, args.explain):
+        if folder is not None:
+            check_writable(folder / "file")
+    if args.explain:
+        from facecom.explain import check_installed
+
+        check_installed()
+        if any(str(path).lower().endswith(".onnx") for path in args.weights or ()):
+            raise FacecomError("--explain: needs the gradients of a checkpoint; an .onnx file has none")
+
+
 def default_weights(task: str, here: Path, sample: bool) -> Path | None:
-    """What training or download left in `weights/`, here or beside the script; None for the shipped ones."""
+    """What training left in `weights/`, here or beside the script; None for the shipped ones."""
     places = [] if sample else [Path("weights"), here / "weights"]
     return next((place / TRAINED[task] for place in places if (place / TRAINED[task]).is_file()), None)
 

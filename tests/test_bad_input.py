@@ -54,7 +54,7 @@ class TestBoth:
 
     def test_empty_folder(self, here, capsys, task, weights):
         Path("photos").mkdir()
-        line = "error: photos: no photos (.bmp, .jpeg, .jpg, .png, .tif, .tiff, .webp)\n"
+        line = "error: photos: no photos (.bmp, .gif, .jpeg, .jpg, .png, .tif, .tiff, .webp)\n"
         assert fails(capsys, here, task, "--img_dir", "photos", "--weights", weights[task]) == line
 
     def test_a_weight_file_that_is_not_one(self, here, capsys, task, drawing):
@@ -100,6 +100,27 @@ class TestBoth:
         line = "error: cannot write submission.csv: the disk is full; free some space or choose another folder\n"
         assert fails(capsys, here, task, "--img_dir", "photos", "--weights", weights[task]) == line
 
+    @pytest.mark.parametrize("flag, least", [("batch_size", 1), ("workers", 0)])
+    def test_numbers_that_mean_nothing(self, here, capsys, task, drawing, flag, least):
+        photos_of(drawing, "photos")
+        line = f"error: --{flag} {least - 1}: must be at least {least}\n"
+        assert fails(capsys, here, task, "--img_dir", "photos", f"--{flag}", least - 1) == line
+
+    def test_places_that_cannot_be_written_are_said_before_the_network_runs(self, here, capsys, task, drawing):
+        photos_of(drawing, "photos")
+        Path("file").write_text("")
+        line = "error: cannot write file/submission.csv: a file stands where a folder is needed; choose another name\n"
+        # No such weights: nothing else was looked at.
+        argv = ("--img_dir", "photos", "--weights", "none.pt", "--output", "file/submission.csv")
+        assert fails(capsys, here, task, *argv) == line
+
+    def test_explanations_need_a_network_with_gradients(self, here, capsys, task, drawing):
+        pytest.importorskip("pytorch_grad_cam")
+        photos_of(drawing, "photos")
+        line = "error: --explain: needs the gradients of a checkpoint; an .onnx file has none\n"
+        argv = ("--img_dir", "photos", "--weights", "a.onnx", "--explain", "why")
+        assert fails(capsys, here, task, *argv) == line
+
     def test_a_folder_for_the_output(self, here, capsys, task, weights, drawing):
         photos_of(drawing, "photos")
         Path("submission.csv").mkdir()
@@ -139,6 +160,12 @@ def test_no_readable_photo(here, capsys, siamese_file):
     Path("photos/text.jpg").write_text("no photo")
     line = "error: photos that can be read: 0; a comparison needs two\n"
     assert fails(capsys, here, "B", "--img_dir", "photos", "--weights", siamese_file) == line
+
+
+def test_pairs_of_files_that_are_not_there(here, capsys, siamese_file):
+    Path("pairs.csv").write_text("image1,image2\na.jpg,b.jpg\n")
+    line = "error: none of the pairs could be read: check the folder; the first: a.jpg: no such file\n"
+    assert fails(capsys, here, "B", "--pairs", "pairs.csv", "--weights", siamese_file) == line
 
 
 def test_no_readable_gallery(here, capsys, siamese_file, drawing):

@@ -26,6 +26,8 @@ def test_download_data_draws_a_sample_once(tmp_path, capsys, monkeypatch):
     run_data("B", tmp_path, "--sample")
     assert "is there already, nothing to do" in capsys.readouterr().out
     assert {p: p.stat().st_mtime_ns for p in (tmp_path / "data" / "Task_B").rglob("*")} == before
+    with pytest.raises(FacecomError, match="holds drawn people: remove it"):
+        run_data("B", tmp_path)
     run_data("A", tmp_path, "--sample", "--output", str(tmp_path / "a"))
     assert "train: 2 identities, 6 photos (3 male, 3 female)" in capsys.readouterr().out
 

@@ -3,7 +3,7 @@ import os
 import pytest
 
 from facecom.errors import FacecomError
-from facecom.files import whole_folder, write_whole
+from facecom.files import check_writable, whole_folder, write_whole
 
 
 def test_writes_text_and_bytes_whole(tmp_path):
@@ -42,6 +42,15 @@ def test_a_file_in_the_way_of_a_folder_is_one_line(tmp_path):
     with pytest.raises(FacecomError, match="a file stands where a folder is needed"):
         with write_whole(tmp_path / "taken" / "result.csv"):
             pass
+
+
+def test_places_that_cannot_be_written_are_found_before_the_work(tmp_path):
+    check_writable(tmp_path / "new" / "folder" / "a.csv")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").write_text("")
+    for path, reason in ((tmp_path, "that is a folder"), (tmp_path / "file" / "a.csv", "a file stands where")):
+        with pytest.raises(FacecomError, match=reason):
+            check_writable(path)
 
 
 def test_the_result_is_readable_by_others(tmp_path):
