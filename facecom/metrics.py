@@ -12,6 +12,7 @@ functions (`tar_on_curve`, `eer_on_curve`, `auc_on_curve`) and `decision_figures
 from collections.abc import Callable
 
 import numpy as np
+from scipy import sparse
 
 #: Genuine scores that a per-identity curve tells apart; more are thinned evenly.
 MAX_LEVELS = 2**14
@@ -227,11 +228,13 @@ def rank_k(scores: np.ndarray, same: np.ndarray, k: int) -> float:
 def macro_f1_of_confusion(confusion: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Mean F1 of the identities that were asked for, [B].
 
-    confusion: counts [I, I] of true identity by answer; weights: [B, I]. An identity drawn twice is two people with
-    the same photos: each answers for its own, and wrong answers weigh as often as those who gave them were drawn.
+    confusion: counts [I, I] of true identity by answer, an array or a sparse one, for there are few; weights: [B, I].
+    An identity drawn twice is two people with the same photos: each answers for its own, and wrong answers weigh as
+    often as those who gave them were drawn.
     """
-    hits, asked = np.diagonal(confusion), confusion.sum(1)
-    mistaken_for = weights @ (confusion - np.diag(hits))
+    confusion = sparse.csr_array(confusion)
+    hits, asked = confusion.diagonal(), confusion.sum(1)
+    mistaken_for = (confusion.T @ weights.T).T - weights * hits
     f1 = share(2 * hits, asked + hits + mistaken_for)
     known = asked > 0
     return share((weights * f1)[:, known].sum(1), weights[:, known].sum(1))

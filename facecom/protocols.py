@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 
 from facecom import metrics
 from facecom.baseline import untrained_baseline as untrained_baseline
@@ -146,8 +147,7 @@ def identification(
         truth, rank, answer = nearest_identities(table, embeddings, condition, own_photo=own_photo)
         total = np.bincount(truth, minlength=people)
         first, fifth = (np.bincount(truth, rank <= k, people) for k in (1, 5))
-        confusion = np.zeros((people, people))
-        np.add.at(confusion, (truth, answer), 1)
+        confusion = sparse.csr_array((np.ones(len(truth)), (truth, answer)), (people, people))
 
         def statistic(weights, first=first, fifth=fifth, total=total, confusion=confusion):
             figures = {
