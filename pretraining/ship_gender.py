@@ -3,11 +3,11 @@
     python -m pretraining.ship_gender weights/best_convnext_gender_model.pth
     python -m pretraining.ship_gender runs/gender/best.pt runs/gender2/best.pt
 
-Several runs that start from each other become the mean of their weights (Wortsman et al., ICML 2022). What the network
-is to be told about its answers (overexposure, temperature, decision threshold) is fitted anew to the held-back people of
-the last run's data, by its own settings. The classifier's bias takes the threshold up, so that it is 0.5 and the
-probability reads as one. Below the face confidence that the shipped Siamese network wants, the answer is "cannot tell":
-both look at what the same face finder cut.
+Several runs that start from each other become the mean of their weights (Wortsman et al., ICML 2022). What decides
+about answers (overexposure, temperature, threshold) is fitted anew to the held-back people of the last run's data, by
+its own settings. The classifier's bias takes the threshold up, so that it is 0.5 and the probability reads as one.
+Below the face confidence that the shipped Siamese network wants, the answer is "cannot tell": both look at what the
+same face finder cut.
 """
 
 import argparse
