@@ -23,6 +23,7 @@ from facecom.jpeg import drawn_quality, through_jpeg
 from facecom.looks import letterbox
 from facecom.photos import read_photo, task_b_table
 from facecom.synthetic import draw_person, draw_scene
+from pretraining.no_face import without_face
 
 #: Side in pixels of the photos that are made up here (FACECOM's), and of the network's input.
 PHOTO, LOOK = 224, 112
@@ -136,7 +137,7 @@ class Looks:
         name = self.names[rng.choice(len(self.names), p=self.shares)]
         if name == "none":
             everyone = [photo for pool in self.sources.values() for photo in pool[:2000]]
-            picture = without_face(rng, everyone[rng.integers(len(everyone))], self.scenes)
+            picture = without_face(rng, everyone[rng.integers(len(everyone))], self.scenes, PHOTO)
             photo, landmarks = worsen(rng, picture, 1.0), np.full((5, 2), np.nan, np.float32)
             aim = _random_aim(rng)
         else:
@@ -245,35 +246,6 @@ def other_colours(rng, photo: np.ndarray) -> np.ndarray:
         table = np.clip(np.arange(256)[:, None] * gain + bias, 0, 255).astype(np.uint8)
         photo = cv2.LUT(photo, table[None])
     return np.repeat(photo.mean(2, keepdims=True).astype(np.uint8), 3, 2) if rng.random() < 0.1 else photo
-
-
-def without_face(rng, photo: Photo, scenes: list[np.ndarray]) -> np.ndarray:
-    """A picture without a face, RGB uint8 [224, 224, 3]: a drawn scene, a part of a photo beside the face, the photo's
-    tiles in disorder, or soft noise."""
-    kind = rng.integers(4)
-    if kind == 0 and scenes:
-        picture = scenes[rng.integers(len(scenes))]
-        picture = picture[:, ::-1] if rng.random() < 0.5 else picture
-        top, left, side = *rng.integers(0, PHOTO // 4, 2), PHOTO - rng.integers(PHOTO // 4, PHOTO // 2)
-        return cv2.resize(picture[top : top + side, left : left + side], (PHOTO, PHOTO))
-    if kind == 1:
-        height, width = photo.image.shape[:2]
-        side = int(min(height, width) * rng.uniform(0.25, 0.4))
-        top, left = rng.integers(0, height - side), rng.integers(0, width - side)
-        eyes = np.linalg.norm(photo.landmarks[1] - photo.landmarks[0])
-        beside = np.maximum([left, top] - photo.landmarks, photo.landmarks - [left + side, top + side]).max(1)
-        if beside.min() > 0.3 * eyes:
-            return cv2.resize(photo.image[top : top + side, left : left + side], (PHOTO, PHOTO))
-    if kind == 2:
-        tiles = int(rng.integers(4, 9))
-        side = PHOTO // tiles
-        image = cv2.resize(photo.image, (tiles * side, tiles * side))
-        parts = image.reshape(tiles, side, tiles, side, 3).swapaxes(1, 2).reshape(-1, side, side, 3)
-        parts = rng.permutation(parts).reshape(tiles, tiles, side, side, 3).swapaxes(1, 2)
-        return cv2.resize(parts.reshape(image.shape), (PHOTO, PHOTO))
-    cells = int(2 ** rng.uniform(1, 6))
-    noise = rng.normal(rng.uniform(60, 200, 3), rng.uniform(5, 70), (cells, cells, 3))
-    return np.clip(cv2.resize(noise, (PHOTO, PHOTO), interpolation=cv2.INTER_CUBIC), 0, 255).astype(np.uint8)
 
 
 def two_looks(photo: np.ndarray, landmarks: np.ndarray, aim: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
