@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from facecom import cli
 from facecom.faces import Aligner
 from facecom.photos import task_b_table
 from facecom.samples import load_crops
@@ -53,4 +54,4 @@ def get_args_parser():
 
 
 if __name__ == "__main__":
-    main(get_args_parser().parse_args())
+    cli.run(main, get_args_parser())

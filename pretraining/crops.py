@@ -21,6 +21,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from facecom import cli
 from facecom.detector import detect, open_detector
 from facecom.faces import align
 from facecom.holdback import group_of
@@ -137,4 +138,4 @@ def get_args_parser():
 
 
 if __name__ == "__main__":
-    main(get_args_parser().parse_args())
+    cli.run(main, get_args_parser())

@@ -26,6 +26,7 @@ import numpy as np
 import timm.utils
 import torch
 
+from facecom import cli
 from facecom.cli import pick_amp
 from facecom.depthwise import speed_up
 from facecom.faces import FRAMES
@@ -265,4 +266,4 @@ def get_args_parser():
 
 
 if __name__ == "__main__":
-    main(get_args_parser().parse_args())
+    cli.run(main, get_args_parser())

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from facecom import cli
 from pretraining.encoder import NOT_RECIPE
 
 
@@ -71,4 +72,4 @@ def get_args_parser():
 
 
 if __name__ == "__main__":
-    main(get_args_parser().parse_args())
+    cli.run(main, get_args_parser())

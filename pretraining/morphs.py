@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from facecom import cli
 from pretraining.crops import teacher_embeddings
 from pretraining.people import People
 
@@ -77,4 +78,4 @@ def get_args_parser():
 
 
 if __name__ == "__main__":
-    main(get_args_parser().parse_args())
+    cli.run(main, get_args_parser())

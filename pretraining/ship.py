@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from facecom import checkpoint, protocols
+from facecom import checkpoint, cli, protocols
 from facecom.cli import pick_amp
 from facecom.comparisons import cross_photo_scores
 from facecom.faces import FRAMES, Aligner
@@ -150,4 +150,4 @@ def get_args_parser():
 
 
 if __name__ == "__main__":
-    main(get_args_parser().parse_args())
+    cli.run(main, get_args_parser())
