@@ -125,8 +125,9 @@ def test(args: argparse.Namespace) -> int:
     way = way_of(args)  # a wrong folder is said before the network is loaded
     refuse_what_does_nothing(args, way)
     siamese, options = testing.set_up(args, "siamese", HERE)
-    threshold, _ = decide_at(siamese, args.far)
-    print(f"same person up to a distance of {threshold:.3f} ({in_words(siamese.operating_points(args.far)[0])})")
+    point = decide_at(siamese, args.far)
+    threshold = point["threshold"]
+    print(f"same person up to a distance of {threshold:.3f} ({in_words(point)})")
     written, pairs = way(args, siamese, threshold, options)
     code = testing.finish(args, written)
     if args.explain:

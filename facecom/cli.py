@@ -61,6 +61,14 @@ def shared_arguments() -> argparse.ArgumentParser:
     return parser
 
 
+def refuse_less(args: argparse.Namespace, least: Mapping[str, int]) -> None:
+    """Raises FacecomError for a flag below the least that it may say; flags that are not there, or None, may."""
+    for name, number in least.items():
+        value = getattr(args, name, None)
+        if value is not None and value < number:
+            raise FacecomError(f"--{name} {value}: must be at least {number}")
+
+
 def run(
     main: Callable,
     parser: argparse.ArgumentParser,

@@ -62,8 +62,8 @@ def comparisons(
 def strictest_scores(
     table: pd.DataFrame, embeddings: Templates | np.ndarray, condition: str, far: float
 ) -> tuple[np.ndarray, np.ndarray, int]:
-    """(genuine, impostor, count) of the cross-photo protocol: of the impostor scores only the highest, as many as
-    decide about false accept rates up to `far`, and how many there are in all. Few of them are in memory at once."""
+    """(genuine, impostor, count): scores of the cross-photo protocol, own photo left out; of the impostor scores only
+    the highest, as many as decide about false accept rates up to `far`, and how many there are in all."""
     gallery = table["identity"][table["condition"] == "clean"]
     probes = table if condition == "all" else table[table["condition"] == condition]
     same_person = probes["identity"].map(gallery.value_counts()).fillna(0)
@@ -78,14 +78,3 @@ def strictest_scores(
 def highest(scores: np.ndarray, keep: int) -> np.ndarray:
     """The `keep` highest scores in any order, or all where they are fewer: float [N] -> float [min(N, keep)]."""
     return np.partition(scores, len(scores) - keep)[-keep:] if len(scores) > keep else scores
-
-
-def cross_photo_scores(
-    table: pd.DataFrame, embeddings: Templates | np.ndarray, condition: str
-) -> tuple[np.ndarray, np.ndarray]:
-    """(genuine float32 [N], impostor float32 [M]) scores of the cross-photo protocol: own photo left out."""
-    genuine, impostor = [np.empty(0, np.float32)], [np.empty(0, np.float32)]
-    for _, _, scores, same, own in comparisons(table, embeddings, condition):
-        genuine.append(scores[same & ~own])
-        impostor.append(scores[~same])
-    return np.concatenate(genuine), np.concatenate(impostor)

@@ -18,7 +18,6 @@ THRESHOLD = 0.5
 #: Held-back photos of either gender in --data_dir from which on the threshold is fitted there.
 ENOUGH = 20
 
-
 #: Published: the cosine starts again every ten epochs.
 RESTART = 10
 

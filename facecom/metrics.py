@@ -37,8 +37,10 @@ def roc(genuine: np.ndarray, impostor: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return far, tar, thresholds
 
 
-def tar_at_far(genuine: np.ndarray, impostor: np.ndarray, far: float) -> tuple[float, float]:
+def tar_at_far(genuine: np.ndarray, impostor: np.ndarray, far: float, count: int | None = None) -> tuple[float, float]:
     """(TAR, threshold) at the lowest threshold whose false accept rate does not exceed `far`.
+
+    count: of how many impostor scores `impostor` holds the highest, more than `far * count` of them (None: all).
 
     The threshold lies just above the strictest impostor score that must be rejected; impostor scores tied with it are
     rejected too. With fewer than 1 / far impostor scores none is accepted. NaN where there are no scores to tell.
@@ -48,7 +50,7 @@ def tar_at_far(genuine: np.ndarray, impostor: np.ndarray, far: float) -> tuple[f
     genuine, impostor = np.asarray(genuine, dtype), np.asarray(impostor, dtype)
     if not len(impostor):
         return np.nan, np.nan
-    allowed = int(far * len(impostor) + 1e-9)  # 0.29 * 100 is 28.999999999999996
+    allowed = int(far * (count or len(impostor)) + 1e-9)  # 0.29 * 100 is 28.999999999999996
     if allowed >= len(impostor):
         threshold = -np.inf
     else:

@@ -31,8 +31,7 @@ def fit_operating_points(
     impostors = [(scores, count) for scores, count in impostors if count]
     points = []
     for far in fars if impostors else ():
-        # Those left out are farther than all that were kept: the same number among fewer.
-        found = [metrics.tar_at_far(genuine, scores, far * count / len(scores)) for scores, count in impostors]
+        found = [metrics.tar_at_far(genuine, scores, far, count) for scores, count in impostors]
         tar, threshold = max(found, key=lambda one: one[1])
         point = {"threshold": min(-threshold, 2.0), "far": far, "tar": None if np.isnan(tar) else tar}
         point |= {"genuine": len(genuine), "impostor": sum(count for _, count in impostors)}

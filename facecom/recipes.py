@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from facecom.cli import refuse_less
 from facecom.errors import FacecomError
 from facecom.faces import DEFAULT_ALIGN, FRAMES
 from facecom.files import check_writable
@@ -121,9 +122,7 @@ def resolve(args: argparse.Namespace, task: str) -> argparse.Namespace:
         args.lr = start["lr"] if args.lr is None else args.lr
         args.margin = start["margin"] if args.margin is None else args.margin
     args.align = args.align or DEFAULT_ALIGN
-    for name, least in LEAST.items():
-        if getattr(args, name, least) < least:
-            raise FacecomError(f"--{name} {getattr(args, name)}: must be at least {least}")
+    refuse_less(args, LEAST)
     if args.img_size is not None and args.img_size < 32:
         raise FacecomError(f"--img_size {args.img_size}: must be at least 32 pixels")
     if args.output.is_dir():

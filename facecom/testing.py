@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from facecom.cli import refuse_less
 from facecom.errors import FacecomError
+from facecom.files import check_writable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,6 +22,9 @@ TRAINED = {"gender": "best_convnext_gender_model.pth", "siamese": "best_siamese_
 DRAWN = "These are drawn people: this checks the installation, not accuracy."
 
 EXIT_SKIPPED = 3
+
+#: The least that these flags may say.
+LEAST = {"batch_size": 1, "workers": 0, "nearest": 1}
 
 PUBLISHED_SIZE = 224
 
@@ -96,12 +101,7 @@ def set_up(args: argparse.Namespace, task: str, here: Path, normalize: bool = Fa
 
 def refuse_what_cannot_be(args: argparse.Namespace) -> None:
     """Raises FacecomError for numbers and places that would only fail when all the work is done."""
-    from facecom.files import check_writable
-
-    for name, least in (("batch_size", 1), ("workers", 0), ("nearest", 1)):
-        value = getattr(args, name, None)
-        if value is not None and value < least:
-            raise FacecomError(f"--{name} {value}: must be at least {least}")
+    refuse_less(args, LEAST)
     check_writable(args.output)
     for folder in (args.report, args.explain):
         if folder is not None:

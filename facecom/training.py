@@ -52,9 +52,7 @@ def run(job_type: type[Job], args: argparse.Namespace) -> dict[str, float]:
     asked = {name: getattr(args, name) for name in ("backbone", "pool", "img_size")}
     published = args.recipe == "published"
     asked |= {"new_size": first_look(args, job_type.task)[1], "layer_scale": published or None}
-    # A run begun by an earlier version goes on as it was.
-    known = resume is None or "overexposure" in checkpoint.read(resume)["model"]
-    asked |= {"overexposure": job_type.task == "gender" and not published and known}
+    asked |= {"overexposure": job_type.task == "gender" and not published}
     start = initial_model(job_type.task, args.init, **asked)
     print(start.said)
     preprocessing = preprocessing_of(job_type.task, args, start)
@@ -151,10 +149,16 @@ def training_state(job: Job, scaler, stop: EarlyStopping, rows: list[dict]) -> d
 
 
 def restore(path: str | Path, job: Job, scaler, stop: EarlyStopping) -> list[dict]:
-    """Put network, optimizer and counters back to where `path` was written; returns the log until then."""
+    """Put network, optimizer and counters back to where `path` was written; returns the log until then.
+    Raises FacecomError where that was another network's."""
     content = checkpoint.read(path)
     state = content["training"]
-    job.model.load_state_dict(content["model"])
+    try:
+        job.model.load_state_dict(content["model"])
+    except RuntimeError as error:
+        raise FacecomError(
+            f"{path}: of another network, or by another version of facecom: start anew with another --run_dir"
+        ) from error
     job.resume(content)
     job.optimizer.load_state_dict(state["optimizer"])
     scaler.load_state_dict(state["scaler"])

@@ -63,7 +63,8 @@ class FaceVerifier:
             faces_only=faces_only,
         )
         self.batch_size, self.workers = batch_size, workers
-        self.threshold, self.far = decide_at(self.ensemble, far)
+        point = decide_at(self.ensemble, far)
+        self.threshold, self.far = point["threshold"], point["far"]
 
     def embed(self, photos: Sequence[Photo]) -> np.ndarray:
         """float32 [N, 128] (128 a member of an ensemble), unit length; NaN and a warning for an unreadable photo."""
@@ -114,15 +115,15 @@ class FaceVerifier:
         return answers
 
 
-def decide_at(siamese: ensemble.Ensemble, far: float | None = None) -> tuple[float, float | None]:
-    """(threshold, far) of the operating point to use. Raises FacecomError when the weights have no such point."""
+def decide_at(siamese: ensemble.Ensemble, far: float | None = None) -> dict:
+    """The operating point to use (`Ensemble.operating_points`). Raises FacecomError when the weights have none such."""
     points = siamese.operating_points(far)
     if not points:
         stored = [f"{point['far']:g}" for point in siamese.operating_points() if point["far"]]
         wanted = "operating point" if far is None else f"operating point for a false accept rate of {far:g}"
         known = f"they have one for {', '.join(stored)}" if stored else "they have none"
         raise FacecomError(f"{siamese.describe()}: no {wanted} is stored with these weights; {known}")
-    return points[0]["threshold"], points[0]["far"]
+    return points[0]
 
 
 def gallery_photos(gallery: str | os.PathLike | Mapping[str, Sequence[Photo]]) -> tuple[list[str], list[Photo]]:

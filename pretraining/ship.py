@@ -18,7 +18,7 @@ import torch
 
 from facecom import checkpoint, cli, protocols
 from facecom.cli import pick_amp
-from facecom.comparisons import cross_photo_scores
+from facecom.comparisons import strictest_scores
 from facecom.faces import FRAMES, Aligner
 from facecom.photos import hold_back, split_folders, task_b_table
 from facecom.samples import Crops, load_crops
@@ -104,9 +104,9 @@ def write(best: Candidate, held: HeldBack, output: str) -> None:
     points, embeddings, quality = (best.found[name] for name in ("points", "embeddings", "quality"))
     accepted = accepted_share(held.table, embeddings, points[0]["threshold"])
     limits = limits_of(held.table, held.landmarks, held.confidence, quality, accepted, nothing_found())
-    genuine, impostor = cross_photo_scores(held.table, embeddings, "all")
+    genuine, _, impostors = strictest_scores(held.table, embeddings, "all", points[0]["far"])
     metrics = {f"held_tar@far={point['far']:g}": point["tar"] for point in points}
-    metrics |= {"genuine": len(genuine), "impostor": len(impostor)}
+    metrics |= {"genuine": len(genuine), "impostor": impostors}
     config = {name: value for name, value in best.config.items() if name not in ("task", "pretrained")}
     checkpoint.save(
         output, task="siamese", model=best.model, config=config, operating_points=points, limits=limits,

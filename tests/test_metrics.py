@@ -54,6 +54,12 @@ def test_tied_impostors_are_rejected_together():
     assert metrics.tar_at_far([6, 5, 4], impostor, 0.3)[0] == 1
 
 
+def test_the_highest_impostors_say_what_all_of_them_would():
+    # Two of a hundred may pass: of the three highest, the third must not.
+    assert metrics.tar_at_far([9.5, 8.5, 7], [10, 9, 8], 0.02, count=100) == pytest.approx((2 / 3, 8))
+    assert metrics.tar_at_far([9.5, 8.5, 7], [10, 9, 8], 0.02) == pytest.approx((0, 10))
+
+
 def test_allowed_share_survives_floating_point():
     impostor = np.arange(100)
     _, threshold = metrics.tar_at_far([1], impostor, 0.29)  # 0.29 * 100 is 28.999999999999996

@@ -166,7 +166,7 @@ def test_operating_points_keep_their_promise(random_people, monkeypatch):
     rng = np.random.default_rng(5)
     extra = rng.normal(size=(400, 16)).astype(np.float32)
     extra /= np.linalg.norm(extra, axis=1, keepdims=True)
-    genuine, impostor = comparisons.cross_photo_scores(table, embeddings, "all")
+    genuine, impostor, _ = comparisons.strictest_scores(table, embeddings, "all", 1.0)  # all of them
     strangers = -templates.distance_matrix(embeddings, extra).ravel()
     monkeypatch.setattr("facecom.operating_points.BLOCK", 1000)  # several blocks of extra photos
     for point in protocols.fit_operating_points(table, embeddings, extra, (1e-2, 1e-3)):

@@ -136,6 +136,14 @@ def test_resuming_goes_on_where_it_was(tmp_path):
         assert (tmp_path / "whole/run" / name).read_bytes() == (tmp_path / "cut/run" / name).read_bytes()
 
 
+def test_a_run_of_another_network_is_not_resumed(tmp_path):
+    fit(Toy(), settings(tmp_path))
+    other = Toy()
+    other.model = nn.Linear(3, 1)
+    with pytest.raises(FacecomError, match=r"last.pt: of another network, .* another --run_dir"):
+        fit(other, settings(tmp_path), resume=tmp_path / "run" / "last.pt")
+
+
 def test_seeding_covers_all_generators():
     import random
 
