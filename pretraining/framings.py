@@ -173,7 +173,7 @@ def drawn_from(rng, pool: list[Photo]) -> Photo:
 
 def turned_aside(landmarks: np.ndarray) -> float:
     """How far a head is turned aside: the nose's distance from the line between the middles of eyes and mouth, as a
-    share of that line's length. 0 from the front, about 0.7 in profile. landmarks: [5, 2]."""
+    share of that line's length. 0 from the front. landmarks: [5, 2]."""
     eyes, mouth = landmarks[:2].mean(0), landmarks[3:].mean(0)
     down, nose = mouth - eyes, landmarks[2] - eyes
     return float(abs(down[0] * nose[1] - down[1] * nose[0]) / max(down @ down, 1e-6))
