@@ -102,8 +102,8 @@ def score_levels(genuine: np.ndarray) -> np.ndarray:
     return levels
 
 
-def level_counts(scores: np.ndarray, owners: np.ndarray, identities: int, levels: np.ndarray) -> np.ndarray:
-    """Scores per identity and level, float64 [identities, 2 T + 1].
+def level_counts(scores: np.ndarray, owners: np.ndarray, identities: int, levels: np.ndarray) -> sparse.csr_array:
+    """Scores per identity and level, float64 [identities, 2 T + 1], sparse: no person has scores at every level.
 
     owners: int [N] in [0, identities), whose scores they are. Column 2 t + 1 holds the scores equal to level t, column
     2 t those between level t - 1 and t. Where TAR stays the same FAR may do what it will: so an exact ROC needs no
@@ -111,16 +111,15 @@ def level_counts(scores: np.ndarray, owners: np.ndarray, identities: int, levels
     """
     columns = 2 * len(levels) + 1
     column = np.searchsorted(levels, scores, "left") + np.searchsorted(levels, scores, "right")
-    counts = np.bincount(owners.astype(np.int64) * columns + column, minlength=identities * columns)
-    return counts.reshape(identities, columns).astype(float)
+    return sparse.csr_array((np.ones(len(column)), (owners, column)), (identities, columns))
 
 
-def curve(counts: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def curve(counts: sparse.csr_array, weights: np.ndarray) -> np.ndarray:
     """Accept rates from the strictest level down, float64 [B, K + 1], the first 0.
 
     counts: [I, K] of `level_counts`; weights: [B, I]. NaN in resamples that weigh no score.
     """
-    accepted = np.cumsum((weights @ counts)[:, ::-1], axis=1)
+    accepted = np.cumsum((counts.T @ weights.T).T[:, ::-1], axis=1)
     return share(np.pad(accepted, ((0, 0), (1, 0))), accepted[:, -1:])
 
 

@@ -242,7 +242,7 @@ def all_task_b(
 
 def _counts_at_levels(
     table: pd.DataFrame, embeddings: Templates | np.ndarray, condition: str, people: int
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[sparse.csr_array, sparse.csr_array]:
     """Genuine and impostor scores per identity, counted at the genuine scores: [people, K] each (`level_counts`)."""
     identity = identity_keys(table)
     genuine, owners = [np.empty(0, np.float32)], [np.empty(0, int)]
@@ -252,7 +252,7 @@ def _counts_at_levels(
         owners.append(identity[probes[row]])
     genuine, owners = np.concatenate(genuine), np.concatenate(owners)
     levels = metrics.score_levels(genuine)
-    impostor = np.zeros((people, 2 * len(levels) + 1))
+    impostor = metrics.level_counts(np.empty(0), np.empty(0, int), people, levels)
     for probes, _, scores, same, _ in comparisons(table, embeddings, condition):
         row, column = np.nonzero(~same)
         impostor += metrics.level_counts(scores[row, column], identity[probes[row]], people, levels)
