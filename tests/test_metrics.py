@@ -202,6 +202,13 @@ def test_curves_of_resamples_are_the_curves_of_repeated_scores(scores):
             assert metrics.tar_on_curve(far, tar, limit)[row] == metrics.tar_at_far(*repeated, limit)[0]
 
 
+def test_counts_of_many_people_take_no_more_than_their_scores():
+    """Dense, 100,000 people at 8,000 levels would be 12 GB."""
+    scores, whose = np.array([2.0, 2.0, 3.5]), np.array([7, 7, 99_999])
+    counts = metrics.level_counts(scores, whose, 100_000, np.arange(8000.0))
+    assert counts.nnz == 2 and counts[7, 5] == 2 and counts[99_999, 8] == 1
+
+
 def test_thinned_levels_keep_the_ends(monkeypatch):
     monkeypatch.setattr(metrics, "MAX_LEVELS", 4)
     np.testing.assert_array_equal(metrics.score_levels(np.array([5, 1, 2, 3, 4, 6, 7, 5])), [1, 3, 5, 7])
