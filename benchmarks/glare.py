@@ -19,11 +19,14 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.accuracy import labelled  # noqa: E402
-from facecom import FaceVerifier, GenderPredictor, cli, photos, protocols  # noqa: E402
-from facecom.comparisons import photo_keys  # noqa: E402
+from facecom import FaceVerifier, GenderPredictor, cli  # noqa: E402
+from facecom.data import folders, images  # noqa: E402
 from facecom.errors import FacecomError  # noqa: E402
-from facecom.faces import find, landmark_errors  # noqa: E402
-from facecom.results import write_rows  # noqa: E402
+from facecom.evaluation import protocols  # noqa: E402
+from facecom.evaluation.comparisons import photo_keys  # noqa: E402
+from facecom.evaluation.results import write_rows  # noqa: E402
+from facecom.faces.alignment import landmark_errors  # noqa: E402
+from facecom.faces.finder import find  # noqa: E402
 
 #: Half axes of the face in eye distances, from the forehead to the chin.
 FACE = (1.0, 1.4)
@@ -65,12 +68,12 @@ def measured(table: pd.DataFrame, embeddings: np.ndarray, errors: np.ndarray, p_
 
 
 def main(args: argparse.Namespace) -> None:
-    _, val = photos.split_folders(args.data_dir, "B")
+    _, val = folders.split_folders(args.data_dir, "B")
     if val is None:
         raise FacecomError(f"{args.data_dir}: no folder `val` in it")
-    table = photos.task_b_table(val).query("condition in ('clean', 'sunny')").reset_index(drop=True)
+    table = folders.task_b_table(val).query("condition in ('clean', 'sunny')").reset_index(drop=True)
     table = labelled(table, "val", args.gender_labels)
-    pictures = [photos.read_photo(path) for path in table["path"]]
+    pictures = [images.read_photo(path) for path in table["path"]]
     landmarks, _ = find(pictures)
     clean = (table["condition"] == "clean").to_numpy()
     keys = photo_keys(table)

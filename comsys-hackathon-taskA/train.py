@@ -13,7 +13,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from facecom import cli, recipes  # noqa: E402
+from facecom import cli  # noqa: E402
+from facecom.training import recipes  # noqa: E402
 
 BEST = "best_convnext_gender_model.pth"
 
@@ -63,8 +64,8 @@ def get_args_parser() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    from facecom.gender_training import GenderJob  # here, so that --help is instant
-    from facecom.training import run
+    from facecom.training.gender import GenderJob  # here, so that --help is instant
+    from facecom.training.loop import run
 
     best = run(GenderJob, recipes.resolve(args, "gender"))
     print(f"best epoch {best['epoch']}: {args.output}")
