@@ -14,9 +14,6 @@ from albumentations.pytorch import ToTensorV2  # isort: skip
 
 Numbers = Sequence[float]
 
-#: How often glare comes for once of each other simulated condition: it hides most and is learned last.
-GLARE_SHARE = 3
-
 
 def eval_transform(size: int, mean: Numbers, std: Numbers) -> A.Compose:
     """Resize to size x size pixels (nothing to do for an aligned crop), scale to 0..1, normalise by mean and std."""
@@ -32,23 +29,18 @@ def train_transform(
     task: str = "siamese",
     simulate: bool = True,
     scale: float | None = 1.0,
-    glare: int = 1,
-    collage: bool = False,
 ) -> A.Compose:
     """What a training photo goes through; call `reseed` before each use to have it depend on a seed alone.
 
     recipe: `facecom`, or `published` (as the published solution did for the task, `siamese` or `gender`);
-    simulate: also bring clean photos into the distorted conditions; scale: see `conditions.distort`; glare: how
-    many times as often as usual it is simulated; collage: it always is, and hides the middle.
+    simulate: also bring clean photos into the distorted conditions; scale: see `conditions.distort`.
     """
     if recipe == "published":
         steps = [A.Resize(size, size), *(_published_gender() if task == "gender" else _published_siamese())]
     else:
         steps = [A.Resize(size, size), *_jitter(), *_light()]
         if simulate:
-            shares = (*SIMULATED, *["sunny"] * (GLARE_SHARE * glare - 1))
-            usual = Distort(shares, severity=(1, 5), scale=scale, p=0.7)
-            steps += [Distort("sunny", (3, 4), scale, p=1) if collage else usual, *_out_of_a_file()]
+            steps += [Distort(SIMULATED, severity=(1, 5), scale=scale, p=0.7), *_out_of_a_file()]
     return A.Compose([*steps, *_to_tensor(mean, std)])
 
 

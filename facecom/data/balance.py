@@ -1,4 +1,4 @@
-"""How an epoch is drawn and what each photo counts: many men and few women (or the other way round), more of glare."""
+"""How an epoch is drawn and what each photo counts: many men and few women, or the other way round."""
 
 import numpy as np
 import pandas as pd
@@ -10,8 +10,11 @@ BALANCED = 0.4
 
 
 def settle(balance: str, table: pd.DataFrame) -> tuple[str, str]:
-    """(undersample, weighted or none; a line that says what was found and what is done). table: columns `gender` and,
-    if there are several, `source`: under glare a network answers what is more frequent where the photo comes from."""
+    """(undersample, weighted or none; a line that says what was found and what is done).
+
+    table: columns `gender` and, if there are several, `source`: where little can be seen, a network answers what is
+    more frequent where the photo comes from.
+    """
     male, female = (int((table["gender"] == gender).sum()) for gender in GENDERS)
     found = f"balance: {male} photos of men, {female} of women"
     if balance == "auto":
@@ -28,16 +31,15 @@ def settle(balance: str, table: pd.DataFrame) -> tuple[str, str]:
     return balance, f"{found}: {does[balance]}"
 
 
-def draw_epoch(table: pd.DataFrame, balance: str, seed: int, glare: int = 1) -> tuple[np.ndarray, np.ndarray]:
+def draw_epoch(table: pd.DataFrame, balance: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Rows of an epoch (int64 [N], not shuffled), and what each counts (float64 [N], 1 on average).
 
     Sources (column `source`, if any) are drawn in proportion to the square root of their size, so that a large one
     does not drown a small one; with one source each photo comes once. balance: `undersample` draws as many of each
-    gender, `weighted` has both count the same in sum, in each source, `none` leaves them. glare: how many times a
-    source's sunny photos come for once of its others.
+    gender, `weighted` has both count the same in sum, in each source, `none` leaves them.
     """
     rng = np.random.default_rng(seed)
-    rows = _from_sources(table, rng, glare)
+    rows = _from_sources(table, rng)
     female = (table["gender"].to_numpy()[rows] == "female").astype(int)
     count = np.bincount(female, minlength=2)
     if balance == "undersample" and count.min():
@@ -56,11 +58,8 @@ def sources(table: pd.DataFrame) -> pd.Series:
     return table["source"] if "source" in table else pd.Series("", index=table.index)
 
 
-def _from_sources(table: pd.DataFrame, rng: np.random.Generator, glare: int) -> np.ndarray:
-    times = np.ones(len(table), int)
-    if "condition" in table:
-        times[table["condition"] == "sunny"] = glare
-    rows = np.repeat(np.arange(len(table)), times)
+def _from_sources(table: pd.DataFrame, rng: np.random.Generator) -> np.ndarray:
+    rows = np.arange(len(table))
     if "source" not in table:
         return rows
     source = table["source"].to_numpy()

@@ -31,23 +31,7 @@ def balanced_logit(logits: np.ndarray, labels: np.ndarray) -> float:
     (Platt scaling), which varies less than the cut with the fewest errors on the same photos. 0 where the logits do not
     rise with the labels.
     """
-    slope, intercept = _balanced_fit([logits], labels)
-    return -intercept / slope if slope > 0 else 0.0
-
-
-def share_of_quality(logits: np.ndarray, quality: np.ndarray, labels: np.ndarray) -> float:
-    """What to add to a logit, times the photo's quality, so that one threshold does for all qualities.
-
-    logits, quality: float [N]; labels: 0 or 1 [N], both present. From a logistic regression on both (a quality measure
-    function: Mandasari et al., IEEE TASLP 2013), both classes weighted the same. 0 where the logits do not rise with
-    the labels.
-    """
-    slope, share, _ = _balanced_fit([logits, quality], labels)
-    return share / slope if slope > 0 else 0.0
-
-
-def _balanced_fit(columns: list[np.ndarray], labels: np.ndarray) -> list[float]:
-    """Coefficients and intercept of a logistic regression with both classes weighted the same."""
     fit = LogisticRegression(C=100.0, class_weight="balanced", max_iter=1000)
-    fit.fit(np.stack([np.asarray(column, float) for column in columns], 1), labels)
-    return [*map(float, fit.coef_[0]), float(fit.intercept_[0])]
+    fit.fit(np.asarray(logits, float)[:, None], labels)
+    slope, intercept = float(fit.coef_[0, 0]), float(fit.intercept_[0])
+    return -intercept / slope if slope > 0 else 0.0

@@ -37,21 +37,18 @@ def initial_model(
     img_size: int | None = None,
     layer_scale: bool | None = None,
     new_size: int | None = None,
-    overexposure: bool = False,
 ) -> Start:
     """The network to train. Raises FacecomError.
 
     init: `face` (the shipped encoder), `imagenet` (downloaded by timm), `none`, or the path of a checkpoint of either
     task; backbone, pool, img_size: None takes the checkpoint's, or else ConvNeXt-Atto, the map where the backbone has
     one, and 112 pixels; new_size: img_size of a network that is new to the task, where that is None; layer_scale: of a
-    new network (`models.timm_backbone`), None leaves it out of one that starts from nothing; overexposure: whether a
-    gender network is to know how much of the crop is white (one that does already stays as it is).
+    new network (`models.timm_backbone`), None leaves it out of one that starts from nothing.
     """
     if init in ("imagenet", "none"):
         # Residual scales of 1e-6 are made for long trainings; ImageNet's weights have them.
         scales = init == "imagenet" if layer_scale is None else layer_scale
-        more = {"layer_scale": scales} | ({"overexposure": True} if overexposure else {})
-        return _new_model(task, init, backbone or DEFAULT_BACKBONE, pool, img_size or new_size or CROP_SIZE, more)
+        return _new_model(task, init, backbone or DEFAULT_BACKBONE, pool, img_size or new_size or CROP_SIZE, scales)
     loaded = checkpoint.load(None, "siamese") if init == "face" else checkpoint.load(init)
     source = loaded.config["task"]
     if source not in BODY:
@@ -65,10 +62,8 @@ def initial_model(
             )
     config["img_size"] = img_size or (new_size if source != task else None) or loaded.preprocessing["size"]
     if source != task:
-        for name in ("quality", "overexposure"):
-            config.pop(name, None)
-    if overexposure:
-        config["overexposure"] = True
+        config.pop("quality", None)
+    config.pop("overexposure", None)
     model = _build(task, config)
     state = loaded.model.state_dict()
     if source != task:  # only body and neck carry over; the head is new
@@ -82,7 +77,7 @@ def initial_model(
             f"--init {init}: its weights are for {loaded.preprocessing['size']} px and not for {config['img_size']}: "
             "leave --img_size out"
         ) from error
-    new = sorted({name.split(".")[0] for name in missing} - {"overexposure"})  # fitted, not trained
+    new = sorted({name.split(".")[0] for name in missing})
     said = f"starts from {loaded.path.name} ({config['backbone']}, {config['img_size']} px)"
     said += f"; new: {', '.join(new)}" if new else ""
     whole = source == task
@@ -98,10 +93,10 @@ def face_limit(align: str) -> dict[str, float] | None:
     return {"face_confidence": limits["face_confidence"]} if "face_confidence" in limits else None
 
 
-def _new_model(task: str, init: str, backbone: str, pool: str | None, img_size: int, more: dict) -> Start:
+def _new_model(task: str, init: str, backbone: str, pool: str | None, img_size: int, scales: bool) -> Start:
     # Position carries meaning on aligned faces, so the map is kept where a convolutional network gives one.
     pool = pool or ("map" if init == "none" and backbone.startswith("convnext") else "avg")
-    config = {"backbone": backbone, "pool": pool, "img_size": img_size, **more}
+    config = {"backbone": backbone, "pool": pool, "img_size": img_size, "layer_scale": scales}
     if init == "none":
         return Start(_build(task, config).train(), config, f"starts from nothing ({backbone}, {img_size} px)")
     try:

@@ -101,8 +101,10 @@ WHITE = 0.96
 
 
 def white_share(x: torch.Tensor) -> torch.Tensor:
-    """Share of the middle of a crop, where the face is, that is white in all channels (a white wall behind it is no
-    glare): float [B, 3, H, W], normalised -> float32 [B], 0 to 1."""
+    """Share of the middle of a crop that is white in all channels.
+
+    x: float [B, 3, H, W], normalised. Returns float32 [B], 0 to 1.
+    """
     height, width = x.shape[-2] // 4, x.shape[-1] // 4
     middle = x[..., height : x.shape[-2] - height, width : x.shape[-1] - width]
     return (middle.amin(1) >= WHITE).float().mean((1, 2))
@@ -111,9 +113,8 @@ def white_share(x: torch.Tensor) -> torch.Tensor:
 class GenderClassifier(nn.Module):
     """Backbone and one logit; positive means female.
 
-    overexposure: adds to the logit so many times the share of the crop that is white. What is left under glare speaks
-    for one gender more often than for the other, and one threshold is to do for all photos; the number is fitted to
-    held-back people (`gender_training.py`). In training it is left out: the network would learn to take it back.
+    overexposure: weights of version 0.1.0 add to the logit so many times the share of the crop that is white; new ones
+    do not.
     """
 
     def __init__(
@@ -137,7 +138,7 @@ class GenderClassifier(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """x: float [B, 3, H, W], normalised. Returns logits, float [B]."""
         logits = self.classifier(self.neck(self.backbone(x))).squeeze(1)
-        return logits if self.overexposure is None or self.training else logits + self.overexposure * white_share(x)
+        return logits if self.overexposure is None else logits + self.overexposure * white_share(x)
 
 
 class LandmarkNet(nn.Module):

@@ -6,10 +6,9 @@ import torch
 
 from facecom.data.balance import draw_epoch, settle, sources
 from facecom.evaluation import metrics
-from facecom.evaluation.calibration import balanced_logit, fit_temperature, share_of_quality
+from facecom.evaluation.calibration import balanced_logit, fit_temperature
 from facecom.models import mirror
 from facecom.models.losses import focal_loss
-from facecom.models.networks import white_share
 from facecom.training.job import Job, cosine
 from facecom.training.preparation import OWN
 
@@ -49,7 +48,7 @@ class GenderJob(Job):
 
     def batches(self, epoch):
         table = self.sets["train"][0]
-        rows, weight = draw_epoch(table, self.balance, self.draw_seed(epoch), self.args.glare)
+        rows, weight = draw_epoch(table, self.balance, self.draw_seed(epoch))
         female = (table["gender"] == "female").to_numpy()[rows]
         return self.shuffled(epoch, rows[:, None], np.stack([female, weight], 1))
 
@@ -64,8 +63,6 @@ class GenderJob(Job):
         for name in ("held", "val"):
             if name in self.sets:
                 table, crops = self.sets[name]
-                if name == "held" and self.model.overexposure is not None:
-                    self.settle_overexposure(table, crops)
                 logits = self.answers(lambda x: mirror.logits(self.model, x, self.mirror), crops)
                 if name == "held":
                     self.settle_on(table, logits)
@@ -77,18 +74,6 @@ class GenderJob(Job):
     def threshold(self) -> float:
         """Probability from which on the answer is female: the operating point so far."""
         return self.operating_points[0]["threshold"] if self.operating_points else THRESHOLD
-
-    def settle_overexposure(self, table: pd.DataFrame, crops) -> None:
-        """Fit what overexposure adds to the logit to held-back photos of --data_dir, if enough of them are sunny."""
-        rows = np.flatnonzero(own_photos(table))
-        female = (table["gender"] == "female").to_numpy()[rows]
-        sunny = (table["condition"] == "sunny").to_numpy()[rows]
-        if min((female & sunny).sum(), (~female & sunny).sum()) < ENOUGH:
-            return
-        self.model.overexposure.zero_()
-        both = lambda x: torch.stack([mirror.logits(self.model, x, self.mirror), white_share(x)], 1)  # noqa: E731
-        logits, white = self.answers(both, [crops[row] for row in rows]).T
-        self.model.overexposure.fill_(share_of_quality(logits, white, female))
 
     def settle_on(self, table: pd.DataFrame, logits: np.ndarray) -> None:
         """Temperature and operating point from held-back people; every source counts the same."""

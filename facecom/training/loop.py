@@ -54,7 +54,6 @@ def run(job_type: type[Job], args: argparse.Namespace) -> dict[str, float]:
     asked = {name: getattr(args, name) for name in ("backbone", "pool", "img_size")}
     published = args.recipe == "published"
     asked |= {"new_size": first_look(args, job_type.task)[1], "layer_scale": published or None}
-    asked |= {"overexposure": job_type.task == "gender" and not published}
     start = initial_model(job_type.task, args.init, **asked)
     print(start.said)
     preprocessing = preprocessing_of(job_type.task, args, start)

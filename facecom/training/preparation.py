@@ -23,7 +23,6 @@ from facecom.faces.alignment import FRAMES
 from facecom.faces.crops import load_crops, with_copies
 from facecom.models import published
 from facecom.models.initial import Start
-from facecom.training.collages import COLLAGE, Collages
 from facecom.training.recipes import condition_sources, first_look
 from facecom.training.tables import joined, open_extra, parted
 
@@ -66,19 +65,17 @@ def training_transforms(task: str, args: argparse.Namespace, preprocessing: dict
     """Transforms by name: those of `kind_of` for training photos of that kind, `eval` for all others."""
     size, mean, std = (preprocessing[name] for name in ("size", "mean", "std"))
     options = {"recipe": args.recipe, "task": task, "scale": scale_of(preprocessing)}
-    options["glare"] = args.glare if task == "gender" else 1
     simulate = "simulate" in condition_sources(args.conditions)
     return {
         "clean": train_transform(size, mean, std, simulate=simulate, **options),
         "distorted": train_transform(size, mean, std, simulate=False, **options),
-        COLLAGE: train_transform(size, mean, std, simulate=simulate, collage=True, **options),
         "eval": eval_transform(size, mean, std),
     }
 
 
 def kind_of(table: pd.DataFrame) -> list[str]:
-    """`clean`, `collage` or `distorted` for each row: the name of its training transform."""
-    return table["condition"].where(table["condition"].isin(("clean", COLLAGE)), "distorted").tolist()
+    """`clean` or `distorted` for each row: the name of its training transform."""
+    return table["condition"].where(table["condition"] == "clean", "distorted").tolist()
 
 
 def open_data(
@@ -117,17 +114,7 @@ def open_data(
     for name, (table, _) in sets.items():
         print(f"{TITLES[name]}: {counts(table)}")
     prints = {name: fingerprint(table) for name, (table, _) in sets.items()}
-    if task == "A" and args.collages and "simulate" in sources:
-        add_collages(sets, args.collages, args.seed)
     return sets, prints
-
-
-def add_collages(sets: dict, count: int, seed: int) -> None:
-    """Add collages of the training photos to them, as a source of their own where there are several."""
-    made = Collages(*sets["train"], count, seed)
-    table = made.table.assign(source=COLLAGE) if "source" in made.table else made.table
-    sets["train"] = joined([sets["train"], (table, made)])
-    print(f"{count} collages of the {TITLES['train']}")
 
 
 def without_known(table: pd.DataFrame, crops: Sequence, sets: dict, path: str) -> tuple[pd.DataFrame, Sequence]:

@@ -13,7 +13,6 @@ from facecom.conditions.jpeg import drawn_quality, through_jpeg
 from facecom.faces.alignment import align, similarity
 from facecom.faces.finder import LOOSE_TEMPLATE, letterbox
 from facecom.faces.yunet import mirror
-from facecom.training.collages import side_of_a_line
 from pretraining.finder.no_face import without_face
 from pretraining.photos import PHOTO, Photo
 
@@ -26,43 +25,25 @@ FACE_WIDTH, FACECOM_EYES = 2.4, 38.5
 
 
 #: How FACECOM frames its faces: standard deviations of size (share), turn (degrees, besides the head's own) and place
-#: (pixels right and down), and where the landmarks' mean is, from the middle. Under glare little more is known.
+#: (pixels right and down), and where the landmarks' mean is, from the middle.
 FRAMING_SPREAD, FRAMING_PLACE = (0.08, 2.5, 3.1, 2.3), (0.4, 9.5)
 
 
-#: Glare hides most, and so gets the largest share.
-CONDITION_SHARES = {"clean": 0.12, "sunny": 0.25, "noisy": 0.14, "rainy": 0.14, "occluded": 0.05} | {
-    condition: 0.075 for condition in ("blurred", "foggy", "lowlight", "resized")
+#: How often a photo is in each condition: noise and rain hide most.
+CONDITION_SHARES = {"clean": 0.14, "noisy": 0.16, "rainy": 0.16, "occluded": 0.06} | {
+    condition: 0.096 for condition in ("blurred", "foggy", "lowlight", "resized", "sunny")
 }
 
 
 SEVERITY_SHARES = (0.12, 0.20, 0.36, 0.20, 0.12)
 
 
-#: Where the examples come from: simulated distortions of FACECOM and heads, FACECOM's own copies, photos framed and
-#: glared at as FACECOM's copies are, drawings, no face.
-SOURCE_SHARES = {"facecom": 0.18, "copies": 0.24, "heads": 0.17, "glare": 0.32, "drawn": 0.02, "none": 0.07}
-
-
-#: Severities of the simulated glare on those photos: FACECOM's own is 3.
-GLARE_SHARES = (0.05, 0.2, 0.75)
-
-
-#: Of those photos, FACECOM's own; the rest are heads. And the share of collages among them: FACECOM's few heads would
-#: be known by heart, hair and all (held-back error under glare .085, that of training photos .063).
-GLARE_ON_FACECOM, COLLAGES = 0.6, 0.6
-
-
-#: Of so many photos the one whose landmarks fit best is put together with another.
-MATES = 6
+#: Where the examples come from: simulated distortions of FACECOM and heads, FACECOM's own copies, drawings, no face.
+SOURCE_SHARES = {"facecom": 0.32, "copies": 0.24, "heads": 0.33, "drawn": 0.03, "none": 0.08}
 
 
 #: Heads turned aside are few, and most of the failures on good photos: so often the most turned of so many is drawn.
 TURNED, OF_SO_MANY = 0.25, 6
-
-
-#: Of FACECOM's own copies, the sunny ones.
-SUNNY_COPIES = 0.35
 
 
 class Looks:
@@ -78,16 +59,7 @@ class Looks:
         self.names, self.shares = list(shares), np.array(list(shares.values())) / sum(shares.values())
 
     def _pool(self, name: str) -> list[Photo]:
-        if name == "glare":
-            return self.sources.get("facecom", []) + self.sources.get("heads", [])
         return self.sources.get("facecom" if name == "copies" else name, [])
-
-    def _glared(self, rng) -> Photo:
-        """What glare is to be put on: a photo of FACECOM's or a head, or two of them put together."""
-        pools = [self.sources[name] for name in ("facecom", "heads") if self.sources.get(name)]
-        one, mates = (pools[0 if rng.random() < GLARE_ON_FACECOM else -1] for _ in range(2))
-        one = drawn_from(rng, one)
-        return collage(rng, one, [drawn_from(rng, mates) for _ in range(MATES)]) if rng.random() < COLLAGES else one
 
     def __len__(self):
         return self.length
@@ -101,20 +73,15 @@ class Looks:
             photo, landmarks = worsen(rng, picture, 1.0), np.full((5, 2), np.nan, np.float32)
             aim = _random_aim(rng)
         else:
-            chosen = self._glared(rng) if name == "glare" else drawn_from(rng, self._pool(name))
-            gentle = name in ("copies", "glare") or rng.random() < 0.4
+            chosen = drawn_from(rng, self._pool(name))
+            gentle = name == "copies" or rng.random() < 0.4
             if name == "copies" and chosen.copies:
-                number = -1 if rng.random() < SUNNY_COPIES else rng.integers(len(chosen.copies))
-                chosen = chosen._replace(image=chosen.copies[number])
+                chosen = chosen._replace(image=chosen.copies[rng.integers(len(chosen.copies))])
             if name == "copies" and rng.random() < 0.5:
                 photo, landmarks = mirrored_at_times(rng, chosen.image, chosen.landmarks)
             else:
-                photo, landmarks = frame(rng, chosen.image, chosen.landmarks, gentle, 0.75 if name == "glare" else 0.5)
-            if name == "glare":
-                photo = other_colours(rng, photo)
-                photo = distort(photo, "sunny", 1 + int(rng.choice(3, p=GLARE_SHARES)), rng, 1.0)
-                photo = through_jpeg(photo, drawn_quality(rng))
-            elif name != "copies":
+                photo, landmarks = frame(rng, chosen.image, chosen.landmarks, gentle)
+            if name != "copies":
                 eyes = np.linalg.norm(landmarks[1] - landmarks[0])
                 photo = worsen(rng, photo, eyes / FACECOM_EYES if rng.random() < 0.5 else 1.0)
             aim = _near(rng, landmarks)
@@ -139,24 +106,6 @@ def turned_aside(landmarks: np.ndarray) -> float:
     return float(abs(down[0] * nose[1] - down[1] * nose[0]) / max(down @ down, 1e-6))
 
 
-def collage(rng, photo: Photo, mates: list[Photo]) -> Photo:
-    """Two people put together: the mate whose landmarks fit best, moved onto the photo's, replaces what is on one side
-    of a line through the face (`facecom.training.collages`). Its landmarks are the mean of both."""
-    moved = []
-    for mate in mates:
-        image, landmarks = mirrored_at_times(rng, mate.image, mate.landmarks)
-        matrix = similarity(landmarks, photo.landmarks)
-        moved.append((image, matrix, cv2.transform(landmarks[None].astype(np.float64), matrix)[0]))
-    image, matrix, landmarks = min(moved, key=lambda one: np.abs(one[2] - photo.landmarks).mean())
-    height, width = photo.image.shape[:2]
-    other = cv2.warpAffine(image, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)
-    eyes = float(np.linalg.norm(photo.landmarks[1] - photo.landmarks[0]))
-    middle = photo.landmarks.mean(0).tolist()
-    share = side_of_a_line(rng, height, width, middle, max(eyes, 1) * PHOTO / FACECOM_EYES)
-    both = (photo.image * share + other * (1 - share)).round().astype(np.uint8)
-    return Photo(both, ((photo.landmarks + landmarks) / 2).astype(np.float32), [])
-
-
 def mirrored_at_times(rng, image: np.ndarray, landmarks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The photo and its landmarks, or their mirror image half of the time."""
     if rng.random() < 0.5:
@@ -164,18 +113,16 @@ def mirrored_at_times(rng, image: np.ndarray, landmarks: np.ndarray) -> tuple[np
     return np.ascontiguousarray(image[:, ::-1]), mirror(landmarks, image.shape[1])
 
 
-def frame(
-    rng, image: np.ndarray, landmarks: np.ndarray, gentle: bool, usual: float = 0.5
-) -> tuple[np.ndarray, np.ndarray]:
+def frame(rng, image: np.ndarray, landmarks: np.ndarray, gentle: bool) -> tuple[np.ndarray, np.ndarray]:
     """The photo as another camera might have framed it: (RGB uint8 [224, 224, 3], landmarks float32 [5, 2]).
 
     The face gets 30 to 90 % of the width, off centre by up to a quarter, turned by up to 30 degrees, perhaps mirrored,
-    on a border of any colour. gentle: as FACECOM frames it, a share of `usual`; the rest with thrice its variety.
+    on a border of any colour. gentle: half of the time as FACECOM frames it, else with thrice its variety.
     """
     image, landmarks = mirrored_at_times(rng, image, landmarks)
     eyes = np.linalg.norm(landmarks[1] - landmarks[0])
     if gentle:
-        size, turn, *place = np.array(FRAMING_SPREAD) * (1 if rng.random() < usual else 3)
+        size, turn, *place = np.array(FRAMING_SPREAD) * (1 if rng.random() < 0.5 else 3)
         share = FACE_WIDTH * FACECOM_EYES / PHOTO * np.exp(rng.normal(0, size))
         angle, offset = rng.normal(0, turn), rng.normal(FRAMING_PLACE, place) / PHOTO
     else:

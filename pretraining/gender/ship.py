@@ -4,7 +4,7 @@
     python -m pretraining.gender.ship runs/gender/best.pt runs/gender2/best.pt
 
 Several runs that start from each other become the mean of their weights (Wortsman et al., ICML 2022). What decides
-about answers (overexposure, temperature, threshold) is fitted anew to the held-back people of the last run's data, by
+about answers (temperature, threshold) is fitted anew to the held-back people of the last run's data, by
 its own settings. The classifier's bias takes the threshold up, so that it is 0.5 and the probability reads as one.
 Below the face confidence that the shipped Siamese network wants, the answer is "cannot tell": both look at what the
 same face finder cut.
@@ -40,20 +40,16 @@ OF_THE_MACHINE = (
 
 
 def mean_of(runs: list[checkpoint.Loaded]) -> torch.nn.Module:
-    """A network with the mean of the runs' weights, one that knows overexposure (0 so far).
-
-    Raises FacecomError when the networks differ.
-    """
+    """A network with the mean of the runs' weights. Raises FacecomError when the networks differ."""
     if any(run.model.backbone.state_dict().keys() != runs[0].model.backbone.state_dict().keys() for run in runs):
         raise FacecomError("the weights are of different networks: give runs that start from each other")
-    model = build_model(runs[-1].config | {"overexposure": True})
+    model = build_model(runs[-1].config)
     states = [run.model.state_dict() for run in runs]
     mean = {
         name: torch.stack([state[name].float() for state in states]).mean(0).to(value.dtype)
         for name, value in states[-1].items()
-        if name != "overexposure"
     }
-    model.load_state_dict(mean, strict=False)
+    model.load_state_dict(mean)
     return model
 
 
@@ -62,10 +58,9 @@ def settled(runs: list[checkpoint.Loaded]) -> tuple[GenderJob, dict]:
     settings = argparse.Namespace(**runs[-1].info["args"])
     settings.data_dir = Path(settings.data_dir)
     settings.conditions_from = settings.conditions_from and Path(settings.conditions_from)
-    settings.collages = 0
     preprocessing = runs[-1].preprocessing
     config = {name: value for name, value in runs[-1].config.items() if name not in ("task", "pretrained")}
-    start = Start(mean_of(runs), config | {"overexposure": True}, "", preprocessing, whole=True)
+    start = Start(mean_of(runs), config, "", preprocessing, whole=True)
     device = cli.pick_device("cpu")
     sets, data = open_data("A", settings, preprocessing, device)
     job = GenderJob(settings, start, preprocessing, sets, data, device)
@@ -87,8 +82,7 @@ def main(args):
     )  # fmt: skip
     sources = ("facecom", "faces", "heads", "landmarks", "teacher")
     write_provenance(Path(args.output), sources, "comsys-hackathon-taskA/train.py, python -m pretraining.gender.ship")
-    white = job.model.overexposure.item()
-    print(f"{args.output}: temperature {job.temperature:.3f}, overexposure {white:.3f}, {metrics}")
+    print(f"{args.output}: temperature {job.temperature:.3f}, {metrics}")
 
 
 def get_args_parser():

@@ -53,14 +53,10 @@ def test_only_clean_photos_are_brought_into_other_conditions():
 
 
 def test_simulated_copies_come_out_of_a_file_and_through_the_median():
-    """In the order of a photo's way: distorted, packed, its impulses taken off; glare more often than the others."""
+    """In the order of a photo's way: distorted, packed, its impulses taken off."""
     steps = [step for step in train_transform(112, MEAN, STD) if isinstance(step, A_FILE)]
     assert [type(step) for step in steps] == list(A_FILE)
-    assert Counter(steps[0].conditions) == dict.fromkeys(SIMULATED, 1) | {"sunny": 3}
-    more = next(step for step in train_transform(112, MEAN, STD, glare=4) if isinstance(step, Distort))
-    assert Counter(more.conditions) == dict.fromkeys(SIMULATED, 1) | {"sunny": 12}
-    hidden = next(step for step in train_transform(112, MEAN, STD, collage=True) if isinstance(step, Distort))
-    assert (hidden.conditions, hidden.severity, hidden.p) == (("sunny",), (3, 4), 1)
+    assert Counter(steps[0].conditions) == dict.fromkeys(SIMULATED, 1)
     dotted = np.full((64, 64, 3), 128, np.uint8)
     dotted[np.random.default_rng(0).random((64, 64)) < 0.08] = 255
     always = A.Compose([A.Lambda(image=steps[2].custom_apply_fns["image"], p=1)])

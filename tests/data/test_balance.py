@@ -56,16 +56,6 @@ def test_a_large_source_does_not_drown_a_small_one():
     assert times.min() == 9 and times.max() == 10  # none before all others had their turn
 
 
-def test_glare_comes_more_often_within_its_source():
-    own = table(40, 40, "own").assign(condition=["clean", "foggy", "rainy", "sunny"] * 20)
-    assert np.bincount(draw_epoch(own.drop(columns="source"), "none", seed=0, glare=3)[0]).tolist() == [1, 1, 1, 3] * 20
-    both = pd.concat([own, table(160, 160, "other").assign(condition="clean")], ignore_index=True)
-    rows, _ = draw_epoch(both, "none", seed=0, glare=3)
-    mine = own["condition"].to_numpy()[rows[rows < 80]]
-    assert len(rows) == 400 and len(mine) == round(400 / 3)  # roots 1 and 2, whatever there is of glare
-    assert (mine == "sunny").mean() == pytest.approx(0.5, abs=0.05)
-
-
 def test_both_genders_count_the_same_in_each_source():
     frame = pd.concat([table(30, 10, "a"), table(10, 30, "b"), table(7, 0, "c")], ignore_index=True)
     balance, said = settle("auto", frame)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from facecom.evaluation.calibration import balanced_logit, fit_temperature, share_of_quality
+from facecom.evaluation.calibration import balanced_logit, fit_temperature
 
 
 def test_a_known_temperature_is_found():
@@ -34,15 +34,3 @@ def test_balanced_logit_lies_between_two_shifted_classes_however_rare_one_is():
 
 def test_balanced_logit_of_logits_that_say_the_opposite_is_zero():
     assert balanced_logit(np.array([2.0, 3, -2, -3]), np.array([0, 0, 1, 1])) == 0
-
-
-def test_the_share_of_quality_brings_photos_of_all_qualities_under_one_threshold():
-    rng = np.random.default_rng(0)
-    quality, labels = np.repeat([0.0, 0.5, 1.0], 4000), rng.random(12_000) < 0.3
-    logits = np.where(labels, 1.0, -1.0) - 2 * quality + rng.normal(0, 1, 12_000)
-    share = share_of_quality(logits, quality, labels)
-    assert share == pytest.approx(2, abs=0.1)
-    for one in (0.0, 0.5, 1.0):
-        alike = quality == one
-        assert balanced_logit((logits + share * quality)[alike], labels[alike]) == pytest.approx(0, abs=0.15)
-    assert share_of_quality(-logits, quality, labels) == 0

@@ -1,9 +1,13 @@
+from pathlib import Path
+
 import pytest
 import torch
 
 from facecom.errors import FacecomError
 from facecom.models import checkpoint, initial
 from facecom.models.initial import initial_model
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -89,25 +93,18 @@ def test_imagenet_without_a_network_says_what_to_do(monkeypatch):
         initial_model("siamese", "imagenet")
 
 
-def test_overexposure_is_for_gender_networks_that_ask_for_it(gender_file, siamese_file):
-    start = initial_model("gender", str(gender_file), overexposure=True)
-    assert start.config["overexposure"] is True and start.model.overexposure == 0 and start.whole
-    assert "new" not in start.said  # it is fitted, not trained
-    assert initial_model("gender", str(gender_file)).model.overexposure is None
-    assert initial_model("gender", "none", backbone="test_convnext", overexposure=True).model.overexposure == 0
-    checkpoint_of_it = siamese_file.with_name("white.pt")
-    start.model.overexposure.fill_(-2)
-    checkpoint.save(
-        checkpoint_of_it, task="gender", model=start.model, config=start.config, preprocessing=start.preprocessing
-    )
-    assert initial_model("gender", str(checkpoint_of_it)).model.overexposure == -2
-    other = initial_model("siamese", str(checkpoint_of_it))
-    assert "overexposure" not in other.config and "overexposure" not in other.model.state_dict()
-
-
 def test_networks_behind_the_finder_do_not_answer_where_it_sees_no_face(monkeypatch, tmp_path):
     shipped = checkpoint.read(checkpoint.SHIPPED / "siamese.pt")["limits"]
     assert initial.face_limit("finder") == {"face_confidence": shipped["face_confidence"]}
     assert initial.face_limit("off") is None and initial.face_limit("yunet") is None
     monkeypatch.setattr(checkpoint, "SHIPPED", tmp_path)
     assert initial.face_limit("finder") is None
+
+
+def test_what_weights_of_0_1_0_knew_of_white_crops_is_not_trained_on():
+    """It was fitted after training; a network that starts from such weights is without it."""
+    old = ROOT / "tests" / "fixtures" / "gender_0.1.0.pt"
+    assert checkpoint.load(old, "gender").model.overexposure == 1.5
+    start = initial_model("gender", str(old))
+    assert start.whole and start.model.overexposure is None and "overexposure" not in start.config
+    assert "new" not in start.said

@@ -60,14 +60,13 @@ def test_white_is_counted_in_the_middle_where_all_channels_are():
     torch.testing.assert_close(white_share(x), torch.tensor([0.0, 0.25, 0.0]))
 
 
-def test_overexposure_moves_the_logit_of_white_crops():
+def test_weights_of_0_1_0_move_the_logit_of_white_crops():
     torch.manual_seed(0)
     model = build_model({"task": "gender", "backbone": "test_convnext", "img_size": 32, "overexposure": True}).eval()
     x = torch.stack([torch.zeros(3, 32, 32), torch.ones(3, 32, 32)])
     before = model(x)
     model.overexposure.fill_(-3)
     torch.testing.assert_close(model(x) - before, torch.tensor([0.0, -3.0]))
-    torch.testing.assert_close(model.train()(x), before)  # the network would learn to take it back
     assert "overexposure" in model.state_dict() and not [n for n, _ in model.named_parameters() if "over" in n]
     plain = build_model({"task": "gender", "backbone": "test_convnext", "img_size": 32})
     assert "overexposure" not in plain.state_dict()

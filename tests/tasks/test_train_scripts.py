@@ -140,18 +140,6 @@ def test_real_copies_of_task_b_train_and_judge_the_gender_network(sample_a, samp
         run("A", sample_a, tmp_path / "wrong", "--conditions_from", sample_b / "val")
 
 
-@pytest.mark.parametrize("conditions, made", [("simulate", True), ("none", False)])
-def test_collages_join_training_where_glare_is_simulated(conditions, made, sample_a, tmp_path, capsys):
-    flags = ("--workers", 0, "--epochs", 1, "--collages", 8, "--glare", 2, "--conditions", conditions)
-    run("A", sample_a, tmp_path, *flags)
-    said = capsys.readouterr().out
-    assert "training photos: 2 people, 6 photos, 6 files" in said
-    assert ("8 collages of the training photos" in said) == made
-    assert checkpoint.load(tmp_path / "best.pt", "gender").info["data"]["train"]["files"] == 6  # no files, these
-    with pytest.raises(FacecomError, match="--glare 0: must be at least 1"):
-        run("A", sample_a, tmp_path / "wrong", "--glare", 0)
-
-
 def test_extra_people_join_training_and_strangers_the_operating_point(sample_b, tmp_path, capsys):
     data = tmp_path / "data"
     shutil.copytree(sample_b / "train", data / "train")

@@ -7,7 +7,6 @@ import torch
 
 from facecom.models import mirror
 from facecom.models.initial import initial_model
-from facecom.models.networks import white_share
 from facecom.training.gender import GenderJob, gender_figures
 from facecom.training.siamese import SiameseJob
 
@@ -34,7 +33,7 @@ def people(genders, photos=2):
 def job(kind, **more):
     defaults = {"recipe": "facecom", "amp": False, "conditions": "none", "align": "fixed", "seed": 3, "workers": 0}
     defaults |= {"lr": 0.1, "head_lr": 0.2, "weight_decay": 0.0, "epochs": 4, "batch_size": 4, "margin": 1.0}
-    args = argparse.Namespace(**defaults | {"gamma": 2.0, "smoothing": 0.1, "balance": "none", "glare": 1} | more)
+    args = argparse.Namespace(**defaults | {"gamma": 2.0, "smoothing": 0.1, "balance": "none"} | more)
     start = initial_model(kind.task, "none", backbone="test_convnext", img_size=32)
     sets = {"train": people("mf" * 3), "held": people("mf"), "val": people("mmf")}
     for table, _ in sets.values():
@@ -162,29 +161,3 @@ def test_each_source_counts_the_same_in_balanced_accuracy():
     assert figures["accuracy"] == pytest.approx(5 / 6)
     alone = gender_figures(table[table["gender"] == "male"], p[::2])
     assert np.isnan(alone["balanced_accuracy"]) and alone["accuracy"] == pytest.approx(2 / 3)
-
-
-def test_overexposure_is_fitted_to_own_sunny_photos():
-    one = job(GenderJob)
-    one.model.register_buffer("overexposure", torch.zeros(()))
-    one.model.forward = lambda x: x[:, 0, 0, 0] * 10 + one.model.overexposure * white_share(x)
-    rng, count = np.random.default_rng(0), 800
-    table = pd.DataFrame({"gender": ["male", "female"] * (count // 2), "condition": ["clean"] * 400 + ["sunny"] * 400})
-    table["identity"] = [f"P{i}" for i in range(count)]
-    female, sunny = (table["gender"] == "female").to_numpy(), (table["condition"] == "sunny").to_numpy()
-    crops = np.zeros((count, 32, 32, 3), np.uint8)
-    crops[sunny, 16:] = 255
-    # The first pixel is the logit: of sunny photos, half white, it is too high by 4.
-    logits = np.where(female, 2, -2) + 4 * sunny + rng.normal(0, 1.5, count)
-    crops[:, 0, 0] = (np.clip(logits / 10 + 1, 0, 2)[:, None] * 127.5).round()
-    one.mirror = False
-    one.settle_overexposure(table, crops)
-    assert one.model.overexposure.item() == pytest.approx(-8, abs=1)
-    fitted = one.model.overexposure.clone()
-    one.settle_overexposure(table[:430], crops[:430])  # too few of them sunny: as it was
-    assert one.model.overexposure == fitted
-    one.settle_overexposure(table.assign(source=["other"] * count), crops)
-    assert one.model.overexposure == fitted
-    one.sets["held"] = (table, crops)
-    row = one.evaluate()
-    assert row["held_balanced_accuracy"] > 0.85 and one.model.overexposure == fitted

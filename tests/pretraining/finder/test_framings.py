@@ -4,7 +4,6 @@ import cv2
 import numpy as np
 import pytest
 
-from facecom.faces.alignment import similarity
 from facecom.faces.finder import letterbox
 from facecom.synthetic import draw_person, draw_scene
 from pretraining.finder import framings
@@ -96,37 +95,6 @@ def test_copies_are_used_as_they_are():
     looks.names, looks.shares = ["copies"], [1.0]
     middle = np.stack([looks[number][0][1][40:80, 40:80] for number in range(10)])
     assert (middle == 99).all()
-
-
-def test_other_heads_get_facecom_s_glare():
-    image, points = draw_person(5, 1, 224)
-    looks = Looks({"heads": [Photo(image // 2, points, [])]}, [], 10, seed=0)
-    assert looks.shares[looks.names.index("glare")] > 0.1  # heads are enough for it, copies are not needed
-    looks.names, looks.shares = ["glare"], [1.0]
-    whole = np.stack([looks[number][0][0] for number in range(10)])
-    assert whole[:, 51:61, 51:61].mean() > 240  # the middle of the photo is blown out, its edge is not
-    assert whole[:, :4].mean() < 200
-
-
-def test_glare_is_put_on_two_people_in_one():
-    """The mate that fits best, moved onto the photo's landmarks; the landmarks are the mean of both."""
-    image, points = draw_person(5, 1, 224)
-    other, theirs = draw_person(6, 1, 224)
-    squeezed = Photo(np.zeros_like(other), theirs * np.float32([0.5, 1]), [])  # fits worst, and would be black
-    person, mate = Photo(image // 4, points, []), Photo(np.full_like(other, 200), theirs, [])
-    best = min(
-        np.abs(cv2.transform(q[None].astype(float), similarity(q, points))[0] - points).mean()
-        for q in (theirs, framings.mirror(theirs, 224))
-    )
-    for seed in range(5):
-        found = framings.collage(np.random.default_rng(seed), person, [squeezed, mate])
-        taken = (found.image == 200).all(2)
-        left = (found.image == person.image).all(2)
-        assert 0.1 < taken.mean() < 0.9 and 0.05 < left.mean() < 0.9 and not found.image[left & taken].any()
-        assert np.abs(found.landmarks - points).mean() < best  # half the way, whichever way round the mate is
-    looks = Looks({"heads": [person], "facecom": [mate]}, [], 40, seed=0)
-    looks.names, looks.shares = ["glare"], [1.0]
-    assert all(np.isfinite(looks[number][1]).all() for number in range(10))
 
 
 def test_heads_turned_aside_are_drawn_more_often():
