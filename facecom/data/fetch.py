@@ -17,7 +17,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from facecom.errors import FacecomError
-from facecom.files import write_error, write_whole
+from facecom.files import place_of, write_error, write_whole
 
 TIMEOUT = 30  # seconds without a byte
 
@@ -31,7 +31,7 @@ def fetch(url: str, path: str | Path, remedy: str, quiet: bool = False) -> bool:
     downloaded. Raises FacecomError otherwise, for a broken connection (the part stays, to go on from) and a full disk
     (the part goes).
     """
-    path = Path(path)
+    path = _place(path)
     if _is_there(path):
         return False
     part = _part(path)
@@ -53,7 +53,7 @@ def fetch(url: str, path: str | Path, remedy: str, quiet: bool = False) -> bool:
 
 def fetch_google_drive(file_id: str, path: str | Path, remedy: str, quiet: bool = False) -> bool:
     """`fetch` for a file of Google Drive, through gdown (its confirmation page for large files included)."""
-    return _gdown(f"https://drive.google.com/uc?id={file_id}", Path(path), remedy, quiet)
+    return _gdown(f"https://drive.google.com/uc?id={file_id}", _place(path), remedy, quiet)
 
 
 def _gdown(url: str, path: Path, remedy: str, quiet: bool) -> bool:
@@ -168,6 +168,17 @@ def _discard(path: Path) -> None:
         left.unlink()
     if "sha256" not in _record(path):
         _record_path(path).unlink(missing_ok=True)
+
+
+def _place(path: str | Path) -> Path:
+    """The file that `path` leads to, links followed. Raises FacecomError for what is no place to keep a file, and where
+    something else than a file has the name of its part."""
+    place = place_of(path)
+    part = _part(place.path)
+    if place.stream or part.is_symlink() or (part.exists() and not part.is_file()):
+        wrong = path if place.stream else part
+        raise FacecomError(f"cannot write {wrong}: something other than a file is there; choose another name")
+    return place.path
 
 
 def _part(path: Path) -> Path:

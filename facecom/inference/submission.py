@@ -7,6 +7,7 @@ head, cannot tell) are empty. `options` are those of `predict.stream`.
 import contextlib
 import csv
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from facecom.errors import FacecomError
-from facecom.files import write_whole
+from facecom.files import place_of, remove_file, write_whole
 from facecom.inference.ensemble import Answers, Ensemble
 from facecom.inference.gender import verdicts, words
 from facecom.inference.pipeline import collect, stream
@@ -158,10 +159,17 @@ def write_all_pairs(
 
 
 def write_skipped(output: str | os.PathLike, skipped: Sequence[tuple[str, str]]) -> Path | None:
-    """`<output>.skipped.csv`, `filename,reason`; None, and a list left by an earlier run removed, when all was read."""
+    """`<output>.skipped.csv`, `filename,reason`; None, and a list left by an earlier run removed, when all was read.
+
+    Beside a device or a pipe no list is written: its lines go to stderr.
+    """
     path = Path(f"{output}.skipped.csv")
+    if place_of(output).stream:
+        for file, reason in skipped:
+            print(f"left out: {file}: {reason}", file=sys.stderr)
+        return None
     if not skipped:
-        path.unlink(missing_ok=True)
+        remove_file(path)
         return None
     with _csv(path, ("filename", "reason"), Written()) as write:
         for row in skipped:

@@ -158,8 +158,8 @@ def test_a_web_page_is_no_file(server, tmp_path):
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full to write to")
-def test_a_full_disk_is_one_line_and_leaves_nothing(server, tmp_path):
-    (tmp_path / "file.bin.part").symlink_to("/dev/full")
+def test_a_full_disk_is_one_line_and_leaves_nothing(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(fetch, "open", lambda path, mode: open("/dev/full", mode), raising=False)
     with pytest.raises(FacecomError, match="cannot write .*file.bin: the disk is full"):
         fetched(server, tmp_path / "file.bin")
     assert os.listdir(tmp_path) == []
@@ -206,3 +206,17 @@ def test_download_weights(server, tmp_path, capsys, monkeypatch):
     assert f"downloaded {path}" in said and "opencv_zoo" in said and "MIT" in said
     download.download_weights(args, "B")
     assert "is there already, nothing to do" in capsys.readouterr().out
+
+
+def test_what_is_not_a_file_is_never_replaced(server, tmp_path):
+    (tmp_path / "kept").write_text("mine")
+    (tmp_path / "file.bin.part").symlink_to(tmp_path / "kept")
+    with pytest.raises(FacecomError, match="file.bin.part: something other than a file is there"):
+        fetched(server, tmp_path / "file.bin")
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(FacecomError, match="pipe: something other than a file is there"):
+        fetched(server, tmp_path / "pipe")
+    (tmp_path / "link").symlink_to(tmp_path / "new.bin")
+    assert fetched(server, tmp_path / "link") is True
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "new.bin").read_bytes() == CONTENT
+    assert (tmp_path / "kept").read_text() == "mine"
