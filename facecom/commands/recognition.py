@@ -17,6 +17,7 @@ def on_identities(args, siamese, threshold, options):
     from facecom.report import explain
 
     table = folders.task_b_table(args.img_dir)
+    testing.look_for_copies(args, siamese, table.path)
     written = submission.write_identities(table, siamese, threshold, args.output, **options)
     points = siamese.operating_points(args.far)
     templates = siamese.templates(written.values)
@@ -56,6 +57,8 @@ def on_pairs(args, siamese, threshold, options):
     pairs, folder = submission.read_pairs(args.pairs), args.img_dir or args.pairs.parent
     if args.report and "same" not in pairs:
         raise FacecomError(f"{args.pairs}: --report needs a column same, 1 for the same person and 0 for others")
+    files = {folder / file for file in [*pairs.image1, *pairs.image2]}
+    testing.look_for_copies(args, siamese, files)
     written = submission.write_pairs(pairs, folder, siamese, threshold, args.output, **options)
     if "same" in pairs:
         same = pairs.same.to_numpy()
@@ -76,6 +79,7 @@ def on_gallery(args, siamese, threshold, options):
     people = folders.task_b_table(args.gallery)
     people = people[people.condition == "clean"].reset_index(drop=True)
     table = testing.photos_of(args)
+    testing.look_for_copies(args, siamese, [*table.path, *people.path])
     written = submission.write_identified(table, people, siamese, threshold, args.output, **options)
     return written, lambda: explain.identified_pairs(table, people, *written.values.T)
 
@@ -85,6 +89,7 @@ def on_flat(args, siamese, threshold, options):
     from facecom.report import explain
 
     table = testing.photos_of(args)
+    testing.look_for_copies(args, siamese, table.path)
     written = submission.write_all_pairs(table, siamese, threshold, args.output, args.nearest, **options)
     return written, lambda: explain.written_pairs(args.output, args.img_dir)
 
@@ -154,8 +159,16 @@ def arguments(description: str) -> argparse.ArgumentParser:
     )
     group.add_argument("--far", type=float, help="decide at the operating point stored for this false accept rate "
                        "(default: the first one stored, 1e-3)")  # fmt: skip
-    group.add_argument("--faces_only", action="store_true", help="judge faces alone: do not look whether two files are "
-                       "one photograph")  # fmt: skip
+    group.add_argument(
+        "--same_photo",
+        choices=("auto", "on", "off"),
+        default="auto",
+        help="also ask whether two files are one photograph under another filter, which tells nothing about other "
+        "photos of the person; auto: where file names say that some are copies of others in the same folder",
+    )
+    group.add_argument(
+        "--faces_only", action="store_const", dest="same_photo", const="off", help="same as --same_photo off"
+    )
     group.add_argument("--baseline", action="store_true", help="score an untrained baseline beside it")
     # For few photos, starting processes takes longer than they save: None lets the pipeline decide.
     parser.set_defaults(workers=None)

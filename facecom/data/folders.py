@@ -3,7 +3,7 @@
 import os
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -105,6 +105,17 @@ def labelled_copies(table: pd.DataFrame, split: Path) -> pd.DataFrame:
     if copies.empty:
         raise FacecomError(f"{split}: no distorted copies of these photos: give the same split of Task B")
     return copies
+
+
+def holds_copies(paths: Iterable[str | Path]) -> bool:
+    """Whether file names say that one of these files is a distorted copy of another in the same folder, as the
+    organisers' do: `Ann_0001.jpg` and `distortion/Ann_0001_foggy.jpg` or `Ann_0001_foggy.jpg` beside it."""
+    clean, copies = set(), set()
+    for path in map(Path, paths):
+        folder = path.parent.parent if path.parent.name == DISTORTED else path.parent
+        photo, condition = condition_of(path)
+        (clean if condition == "clean" else copies).add((folder, photo))
+    return not clean.isdisjoint(copies)
 
 
 def identity_of(photo: str) -> str:
