@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory) -> Path:
     """`pip wheel .` of a copy of the repository: what lies in its `build/` from earlier would come in, too."""
-    pytest.importorskip("setuptools", minversion="69", reason="needs setuptools to build")
+    pytest.importorskip("setuptools", minversion="70.1", reason="needs setuptools to build")
     folder = tmp_path_factory.mktemp("wheel")
     copy = folder / "source"
     copy.mkdir()
