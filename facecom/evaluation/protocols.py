@@ -250,13 +250,13 @@ def _counts_at_levels(
         row, column = np.nonzero(same & ~own)
         genuine.append(scores[row, column])
         owners.append(identity[probes[row]])
-    genuine, owners = np.concatenate(genuine), np.concatenate(owners)
-    levels = metrics.score_levels(genuine)
+    pooled, whose = np.concatenate(genuine), np.concatenate(owners)
+    levels = metrics.score_levels(pooled)
     impostor = metrics.level_counts(np.empty(0), np.empty(0, int), people, levels)
     for probes, _, scores, same, _ in comparisons(table, embeddings, condition):
         row, column = np.nonzero(~same)
         impostor += metrics.level_counts(scores[row, column], identity[probes[row]], people, levels)
-    return metrics.level_counts(genuine, owners, people, levels), impostor
+    return metrics.level_counts(pooled, whose, people, levels), impostor
 
 
 def _gender_groups(table: pd.DataFrame) -> dict[str, np.ndarray]:
