@@ -68,6 +68,14 @@ def arguments() -> argparse.ArgumentParser:
     return parser
 
 
+def photos_of(args: argparse.Namespace) -> "pd.DataFrame":
+    """The photos that the command line names one by one (`facecom identify a.jpg b.jpg`), or those of `--img_dir`."""
+    from facecom.data import folders
+
+    photos = getattr(args, "photos", None)
+    return folders.listed_table(photos) if photos else folders.any_table(args.img_dir)
+
+
 def set_up(args: argparse.Namespace, task: str, here: Path, normalize: bool = False):
     """(ensemble, options for `predict.stream`) as the flags say; prints which weights are used.
 

@@ -31,6 +31,17 @@ def flat_table(folder: str | Path) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def listed_table(photos: Sequence[str | Path]) -> pd.DataFrame:
+    """Photos named one by one, in that order: [path, file, photo, condition]; file: as it was named.
+
+    Raises FacecomError for a path that is no file.
+    """
+    for path in map(Path, photos):
+        if not path.is_file():
+            raise FacecomError(f"{path}: {'a folder' if path.is_dir() else 'no such file'}: name photos, or one folder")
+    return pd.DataFrame([_row(Path(path), str(path)) for path in photos])
+
+
 def task_a_table(folder: str | Path) -> pd.DataFrame:
     """A split of Task A: [path, file, identity, photo, condition, gender], sorted by file.
 

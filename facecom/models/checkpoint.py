@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy._core import multiarray
 from torch import nn
 
 from facecom.errors import FacecomError
@@ -37,7 +38,7 @@ FORMAT = 1
 #: names of NumPy 1 and 2.
 NUMPY_VALUES: list = [np.ndarray, np.dtype, *(type(np.dtype(code)) for code in "?bBhHiIlLqQefd")]
 for _home in ("numpy._core.multiarray", "numpy.core.multiarray"):
-    for _maker in (np._core.multiarray.scalar, np._core.multiarray._reconstruct):
+    for _maker in (multiarray.scalar, multiarray._reconstruct):
         NUMPY_VALUES.append((_maker, f"{_home}.{_maker.__name__}"))
 
 #: The weights that come with the package, by task: siamese, gender, landmarks, same_photo.
