@@ -255,8 +255,8 @@ def _counts_at_levels(
         row, column = np.nonzero(same & ~own)
         genuine.append(scores[row, column])
         owners.append(identity[probes[row]])
-    genuine, owners = np.concatenate(genuine), np.concatenate(owners)
-    levels = metrics.score_levels(genuine)
+    pooled, whose = np.concatenate(genuine), np.concatenate(owners)
+    levels = metrics.score_levels(pooled)
     impostor = alike = metrics.level_counts(np.empty(0), np.empty(0, int), people, levels)
     for probes, gallery, scores, same, _ in comparisons(table, embeddings, condition):
         row, column = np.nonzero(~same)
@@ -264,7 +264,7 @@ def _counts_at_levels(
         equal = (genders[probes[row]] == genders[gallery[column]]) & (genders[probes[row]] >= 0)
         row, column = row[equal], column[equal]
         alike = alike + metrics.level_counts(scores[row, column], identity[probes[row]], people, levels)
-    return metrics.level_counts(genuine, owners, people, levels), impostor, alike
+    return metrics.level_counts(pooled, whose, people, levels), impostor, alike
 
 
 def _gender_groups(table: pd.DataFrame) -> dict[str, np.ndarray]:
