@@ -61,6 +61,15 @@ def _siamese_arguments(parser: argparse.ArgumentParser) -> None:
         known, new = recipes.FROM_ENCODER[name], recipes.FROM_NOTHING[name]
         default = f"(default: {known} from the shipped encoder or a checkpoint, {new} from imagenet or none)"
         group.add_argument(f"--{name}", type=float, help=f"{meaning} {default}")
+    group.add_argument(
+        "--adapt",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="first adapt the network to the training people in closed form, in seconds; --epochs 0 does only that",
+    )
+    group.add_argument(
+        "--guard", type=Path, metavar="DIR", help="identity folders of other origin: shows what training costs there"
+    )
 
 
 def train(args: argparse.Namespace, task: str) -> dict:

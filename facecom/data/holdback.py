@@ -28,6 +28,17 @@ def group_of(identity: str, source: str) -> str:
     return identity.split("m")[0] if source == "fiw" else identity
 
 
+#: Of many people a tenth judges the training; of fewer a fifth, and never fewer than these, but no more than half.
+USUAL_SHARE, ENOUGH, LARGER_SHARE, FEWEST = 0.1, 60, 0.2, 12
+
+
+def enough_share(people: int) -> float:
+    """The share of so many people to hold back, 0 to 0.5, that a choice can be trusted to."""
+    if people * USUAL_SHARE >= ENOUGH:
+        return USUAL_SHARE
+    return min(0.5, max(LARGER_SHARE, FEWEST / max(people, 1)))
+
+
 def hold_back(
     table: pd.DataFrame, share: float = 0.1, seed: int = 0, groups: Sequence[str] | None = None
 ) -> tuple[pd.DataFrame, pd.DataFrame]:

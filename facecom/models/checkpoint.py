@@ -78,13 +78,15 @@ def save(
     epoch: int | None = None,
     metrics: Mapping | None = None,
     data: Mapping | None = None,
+    adaptation: Mapping | None = None,
     training: Mapping | None = None,
     half: bool = False,
 ) -> None:
     """Write a checkpoint, whole or not at all.
 
     config: arguments of the network's class, without `task` and `pretrained`; half: floating weights as fp16;
-    limits: face confidence and quality below which the answer is "cannot tell".
+    limits: face confidence and quality below which the answer is "cannot tell"; adaptation: what was
+    folded into the last layer (`training/adaptation.py`).
     Raises FacecomError when the file cannot be written, TypeError for a value that is neither plain nor a tensor.
     """
     state = model.state_dict()
@@ -103,6 +105,7 @@ def save(
         "epoch": epoch,
         "metrics": metrics,
         "data": data,
+        "adaptation": adaptation,
         "versions": versions(),
         "training": training,
     }

@@ -45,6 +45,22 @@ class Job:
         self.operating_points: list[dict] = []
         self.temperature: float | None = None
 
+    def prepare(self) -> None:
+        """What comes once before the first epoch."""
+
+    def convinces(self) -> bool:
+        """Whether the last `evaluate` may become the best: it is better than what training started from beyond chance,
+        or there was no start to compare with."""
+        return True
+
+    def state(self) -> dict:
+        """What `resume` needs besides what `content` says; plain values."""
+        return {}
+
+    def finish(self) -> list[str]:
+        """Lines for the user at the end, the best weights being in the network."""
+        return []
+
     def batches(self, epoch: int) -> DataLoader:
         """The training batches of an epoch: views float32 [B, 3, S, S] and numbers float32 [B] in tuples."""
         raise NotImplementedError
@@ -56,7 +72,7 @@ class Job:
     def set_lr(self, done: float) -> float:
         """Set the learning rates for what comes after `done` epochs: a cosine that falls once, over the whole run and
         step by step, so that short runs end calm too; or as published, epoch by epoch. Returns that of the head."""
-        share = self.published_lr(int(done)) if self.published else cosine(done / self.args.epochs)
+        share = self.published_lr(int(done)) if self.published else cosine(done / max(self.args.epochs, 1))
         for group in self.optimizer.param_groups:
             group["lr"] = share * group.setdefault("initial_lr", group["lr"])
         return self.optimizer.param_groups[-1]["lr"]

@@ -59,7 +59,11 @@ def run(job_type: type[Job], args: argparse.Namespace) -> dict[str, float]:
     preprocessing = preprocessing_of(job_type.task, args, start)
     sets, data = open_data(job_type.data_set, args, preprocessing, device)
     job = job_type(args, start, preprocessing, sets, data, device)
+    if args.epochs == 0 and not job.judge_start:
+        raise FacecomError("--epochs 0: there is nothing to adapt: a network that starts anew must train")
     cli.save_settings(Path(args.run_dir) / cli.SETTINGS, args)
+    if resume is None:
+        job.prepare()
     return fit(job, args, resume)
 
 
@@ -89,7 +93,7 @@ def fit(job: Job, args: argparse.Namespace, resume: Path | None = None) -> dict[
             row |= dict.fromkeys(TRAIN_FIGURES, np.nan)
         row |= job.evaluate()
         rows.append(row)
-        better = stop.improved(row[job.select])
+        better = stop.improved(row[job.select] if job.convinces() else np.nan)
         content = {"model": job.model, "args": vars(args), "epoch": epoch, "metrics": row, **job.content()}
         if better or len(rows) == 1:
             checkpoint.save(run_dir / "best.pt", **content)
@@ -99,7 +103,10 @@ def fit(job: Job, args: argparse.Namespace, resume: Path | None = None) -> dict[
         write_log(run_dir / "log.csv", rows)
         print(epoch_line(row, args.epochs) + ("  (best)" if better else ""))
     draw_curves(run_dir / "curves.png", rows)
-    return max(rows, key=lambda row: (row[job.select] == row[job.select], row[job.select]))
+    best = checkpoint.read(run_dir / "best.pt")
+    job.model.load_state_dict(best["model"])
+    print("\n".join(job.finish()))
+    return next(row for row in rows if row["epoch"] == best["epoch"])
 
 
 def train_one_epoch(
@@ -146,6 +153,7 @@ def training_state(job: Job, scaler, stop: EarlyStopping, rows: list[dict]) -> d
         "early_stopping": {"best": stop.best, "waited": stop.waited},
         "rng": {"torch": torch.get_rng_state()},
         "log": rows,
+        "job": job.state(),
     }
 
 

@@ -16,7 +16,7 @@ from facecom.cli import pick_amp
 from facecom.data.audit import audit
 from facecom.data.augmentation import eval_transform, train_transform
 from facecom.data.folders import GENDERS, labelled_copies, split_folders, task_a_table, task_b_table
-from facecom.data.holdback import hold_back
+from facecom.data.holdback import enough_share, hold_back
 from facecom.data.images import CROP_SIZE
 from facecom.errors import FacecomError
 from facecom.faces.aligner import Aligner
@@ -32,6 +32,7 @@ MEAN, STD = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
 
 #: What the sets are called before the user.
 TITLES = {
+    "guard": "guard photos",
     "train": "training photos",
     "held": "held-back photos",
     "val": "val photos",
@@ -96,7 +97,8 @@ def open_data(
             raise FacecomError(f"{args.data_dir}: --recipe published selects on val/, and there is none")
     else:
         # The same people whatever --seed: those that the shipped encoder has not seen either.
-        tables["train"], tables["held"] = hold_back(tables["train"], seed=0)
+        share = enough_share(tables["train"]["identity"].nunique())
+        tables["train"], tables["held"] = hold_back(tables["train"], share, seed=0)
     if "real" not in sources:
         tables["train"] = tables["train"][tables["train"]["condition"] == "clean"].reset_index(drop=True)
     size, amp = preprocessing["size"], pick_amp(args.amp, device)
@@ -105,6 +107,9 @@ def open_data(
         name: load_crops(table, aligner, workers=args.workers, quiet=args.quiet, name=TITLES[name])
         for name, table in tables.items()
     }
+    if getattr(args, "guard", None):
+        guard = task_b_table(args.guard)
+        sets["guard"] = load_crops(guard, aligner, workers=args.workers, quiet=args.quiet, name=TITLES["guard"])
     for path in args.extra_data:
         extra = open_extra(path, task, aligner, workers=args.workers, quiet=args.quiet)
         add_extra(sets, task, *without_known(*extra, sets, path))

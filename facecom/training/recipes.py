@@ -57,7 +57,7 @@ PUBLISHED_NETWORK = {
 }
 
 #: The least that these flags may say.
-LEAST = {"epochs": 1, "batch_size": 1, "patience": 1, "workers": 0}
+LEAST = {"epochs": 0, "batch_size": 1, "patience": 1, "workers": 0}
 
 #: Side of crops of the whole head, in pixels: beside hair and collar, the face keeps most of its own.
 HEAD_SIZE = 128

@@ -296,3 +296,12 @@ def test_one_persons_folder_is_flat(tmp_path):
 )
 def test_names_that_say_that_a_file_is_a_copy_of_another(files, expected):
     assert folders.holds_copies(files) == expected
+
+
+@pytest.mark.parametrize(
+    "people, held",
+    [(4, 2), (10, 5), (24, 12), (40, 12), (60, 12), (100, 20), (599, 119.8), (600, 60), (788, 78.8)],
+)
+def test_enough_people_judge(people, held):
+    """A fifth and never fewer than 12, but no more than half; of many a tenth."""
+    assert holdback.enough_share(people) * people == pytest.approx(held)
