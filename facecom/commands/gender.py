@@ -10,7 +10,9 @@ from facecom.errors import FacecomError
 
 def main(args: argparse.Namespace, here: Path) -> int:
     """Exit code. here: the folder beside which `weights/` and `test_data/` are looked for."""
-    args.img_dir = args.img_dir or here / "test_data"
+    from facecom.data.folders import photo_folder
+
+    args.img_dir = photo_folder(args.img_dir or here / "test_data", "A")
     if not args.sample:
         return answer(args, here)
     with testing.sample("A") as folder:

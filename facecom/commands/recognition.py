@@ -96,11 +96,11 @@ def on_flat(args, siamese, threshold, options):
 
 def way_of(args: argparse.Namespace, here: Path):
     """Which of the functions above the flags and the folder ask for."""
-    from facecom.data.folders import layout
+    from facecom.data.folders import layout, photo_folder
 
     if args.pairs:
         return on_pairs
-    args.img_dir = args.img_dir or here / "test_data"
+    args.img_dir = photo_folder(args.img_dir or here / "test_data", "B")
     if args.gallery:
         return on_gallery
     if getattr(args, "photos", None):

@@ -16,7 +16,7 @@ from facecom.cli import pick_amp
 from facecom.data.audit import audit
 from facecom.data.augmentation import eval_transform, train_transform
 from facecom.data.folders import GENDERS, labelled_copies, split_folders, task_a_table, task_b_table
-from facecom.data.holdback import enough_share, hold_back
+from facecom.data.holdback import USUAL_SHARE, enough_share, hold_back
 from facecom.data.images import CROP_SIZE
 from facecom.errors import FacecomError
 from facecom.faces.aligner import Aligner
@@ -98,7 +98,7 @@ def open_data(
     else:
         # The same people whatever --seed: those that the shipped encoder has not seen either.
         share = enough_share(tables["train"]["identity"].nunique())
-        tables["train"], tables["held"] = hold_back(tables["train"], share, seed=0)
+        tables["train"], tables["held"] = hold_back(tables["train"], share, seed=0, exact=share != USUAL_SHARE)
     if "real" not in sources:
         tables["train"] = tables["train"][tables["train"]["condition"] == "clean"].reset_index(drop=True)
     size, amp = preprocessing["size"], pick_amp(args.amp, device)
