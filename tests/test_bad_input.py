@@ -75,9 +75,8 @@ class TestBoth:
         torch.save({"model": Bomb()}, "zipped.pt")
         for name in ("weights.pt", "zipped.pt"):
             line = fails(capsys, here, task, "--img_dir", "photos", "--weights", name)
-            assert line == (
-                f"error: {name}: holds more than weights and could run code when loaded; it was not loaded: "
-                "save its plain state_dict instead\n"
+            assert line.startswith(f"error: {name}: holds more than weights") and line.endswith(
+                "could run code when loaded; it was not loaded: save its plain state_dict instead\n"
             )
         assert not Path("ran").exists()
 

@@ -38,7 +38,8 @@ def answer(args: argparse.Namespace, here: Path) -> int:
     if args.explain:
         from facecom.report import explain
 
-        explain.write_genders(args.explain, network, table.assign(p_female=written.values[:, 0]), threshold)
+        p_female = written.values[:, 0]  # type: ignore[index]
+        explain.write_genders(args.explain, network, table.assign(p_female=p_female), threshold)
         print(f"wrote {args.explain / 'explain.csv'} and its pictures")
     return code
 

@@ -14,7 +14,7 @@ BEST = {"gender": "best_convnext_gender_model.pth", "siamese": "best_siamese_con
 #: Where the data of a task lie, below `data/`.
 FOLDER = {"gender": "Task_A", "siamese": "Task_B"}
 
-RECIPES = {"gender": recipes.GENDER, "siamese": recipes.SIAMESE}
+RECIPES: dict[str, dict[str, dict]] = {"gender": recipes.GENDER, "siamese": recipes.SIAMESE}
 
 
 def arguments(task: str, here: Path, description: str) -> argparse.ArgumentParser:

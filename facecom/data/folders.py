@@ -110,7 +110,8 @@ def labelled_copies(table: pd.DataFrame, split: Path) -> pd.DataFrame:
 def holds_copies(paths: Iterable[str | Path]) -> bool:
     """Whether file names say that one of these files is a distorted copy of another in the same folder, as the
     organisers' do: `Ann_0001.jpg` and `distortion/Ann_0001_foggy.jpg` or `Ann_0001_foggy.jpg` beside it."""
-    clean, copies = set(), set()
+    clean: set[tuple[Path, str]] = set()
+    copies: set[tuple[Path, str]] = set()
     for path in map(Path, paths):
         folder = path.parent.parent if path.parent.name == DISTORTED else path.parent
         photo, condition = condition_of(path)

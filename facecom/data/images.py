@@ -5,17 +5,12 @@ Many from a camera must fit in memory, and training must see what testing sees.
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from facecom.data.audit import audit as audit
 from facecom.errors import FacecomError
-
-if TYPE_CHECKING:
-    pass
 
 PHOTO_TYPES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"))
 
@@ -31,14 +26,15 @@ BACKDROP = (128, 128, 128)
 EXIF_ORIENTATION = 0x0112
 
 
-def read_photo(path: str | Path) -> np.ndarray:
+def read_photo(path: str | os.PathLike) -> np.ndarray:
     """A photo as RGB uint8 [H, W, 3], turned as its EXIF orientation says.
 
     Grey, palette and CMYK are converted, 16-bit grey is scaled to 8 bits, transparent pixels show mid grey, of an
     animation the first picture counts. Raises FacecomError, beginning with the path, for what is not a whole photo.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(path) as file:
+            image: Image.Image = file
             if image.getexif().get(EXIF_ORIENTATION, 1) != 1:
                 image = ImageOps.exif_transpose(image)
             return np.array(_rgb(image))

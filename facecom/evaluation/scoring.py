@@ -36,13 +36,13 @@ def pair_rows(same: np.ndarray, distance: np.ndarray, verdict: np.ndarray) -> li
 
 def baseline_features(paths: Sequence[str], progress: str | None) -> np.ndarray:
     """The untrained baseline's features, float32 [N, D], unit length; NaN for an unreadable photo."""
-    features = None
+    features = np.empty((0, 0), np.float32)
     for row, path in enumerate(tqdm(paths, desc=progress, unit="photo", disable=None if progress else True)):
         try:
             found = untrained_baseline([images.read_photo(path)])[0]
         except FacecomError:  # said already when the network read it
             continue
-        if features is None:
+        if not len(features):
             features = np.full((len(paths), len(found)), np.nan, np.float32)
         features[row] = found
     return features

@@ -17,7 +17,8 @@ def audit_splits(
     train, val: tables of `photos.py`; network: a Siamese one; labels: two versions of the gender; options: as for
     `predict.stream`.
     """
-    return audit(train, val, tuple(clean_embeddings(table, network, **options) for table in (train, val)), labels)
+    found = clean_embeddings(train, network, **options), clean_embeddings(val, network, **options)
+    return audit(train, val, found, labels)
 
 
 def clean_embeddings(table: pd.DataFrame, network: Ensemble, **options) -> np.ndarray:

@@ -8,7 +8,7 @@ import contextlib
 import csv
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -46,14 +46,15 @@ class Written:
 def write_genders(table: pd.DataFrame, gender: Ensemble, threshold: float, output, **options) -> Written:
     """A row a photo of `table` (`path`, `file`). values: float32 [N, 2], probability of female (NaN for the unreadable)
     and verdict (1 female, 0 male, NaN for cannot tell). Raises FacecomError where none can be read."""
-    files, written = table.file.to_numpy(), Written(values=np.full((len(table), 2), np.nan, np.float32))
+    files, values = table.file.to_numpy(), np.full((len(table), 2), np.nan, np.float32)
+    written = Written(values=values)
     with _csv(output, GENDER_COLUMNS, written) as write:
         for batch in stream(table.path.to_list(), gender, **options):
             _note(written, files, batch.skipped)
             if batch.answers is None:
                 continue
             found = verdicts(batch.answers, gender, threshold)
-            written.values[batch.rows] = np.stack([batch.answers.outputs, found], 1)
+            values[batch.rows] = np.stack([batch.answers.outputs, found], 1)
             columns = zip(batch.rows, words(found), batch.answers.outputs, batch.answers.confidence, strict=True)
             for row, word, p_female, confidence in columns:
                 write((files[row], word, number(p_female), number(confidence)))
@@ -91,14 +92,15 @@ def write_identified(
     if not people.readable.any():
         raise FacecomError("no photo of the gallery could be read: check its folder")
     files, names = table.file.to_numpy(), gallery.identity.to_numpy()
-    written = Written(values=np.full((len(table), 2), np.nan))
+    values = np.full((len(table), 2), np.nan)
+    written = Written(values=values)
     _note(written, gallery.file.to_numpy(), skipped)
     with _csv(output, IDENTITY_COLUMNS, written) as write:
         for batch in stream(table.path.to_list(), siamese, **options):
             _note(written, files, batch.skipped)
             if batch.answers is not None:
                 args = (files[batch.rows], batch.answers, siamese, threshold, people, names)
-                written.values[batch.rows] = _identity_rows(write, *args)
+                values[batch.rows] = _identity_rows(write, *args)
         _refuse_nothing(written, "photos")
     return written
 
@@ -146,7 +148,7 @@ def write_all_pairs(
     _note(written, files, skipped)
     files, templates = files[readable], templates[readable]
     if neighbours is None:
-        blocks = (np.arange(row + 1, len(files)) for row in range(len(files)))
+        blocks: Iterable[np.ndarray] = (np.arange(row + 1, len(files)) for row in range(len(files)))
     else:
         blocks = nearest(templates, templates, neighbours, first_row=0)[0]
     with _csv(output, PAIR_COLUMNS, written) as write:

@@ -11,6 +11,7 @@ The published solution's weights are bare state dicts; `facecom.models.published
 """
 
 import io
+import os
 import pickle
 import platform
 import re
@@ -23,6 +24,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy._core import multiarray
 from torch import nn
 
 from facecom.errors import FacecomError
@@ -31,6 +33,13 @@ from facecom.models import published
 from facecom.models.networks import build_model
 
 FORMAT = 1
+
+#: NumPy's numbers and arrays, which training scripts leave beside the weights (`best_acc`): plain values, under their
+#: names of NumPy 1 and 2.
+NUMPY_VALUES: list = [np.ndarray, np.dtype, *(type(np.dtype(code)) for code in "?bBhHiIlLqQefd")]
+for _home in ("numpy._core.multiarray", "numpy.core.multiarray"):
+    for _maker in (multiarray.scalar, multiarray._reconstruct):
+        NUMPY_VALUES.append((_maker, f"{_home}.{_maker.__name__}"))
 
 #: The weights that come with the package, by task: siamese, gender, landmarks, same_photo.
 SHIPPED = Path(__file__).resolve().parents[1] / "weights"
@@ -103,7 +112,7 @@ def save(
         file.write(buffer.getbuffer())
 
 
-def load(path: str | Path | None, task: str | None = None) -> Loaded:
+def load(path: str | os.PathLike | None, task: str | None = None) -> Loaded:
     """The network in a weight file; `None` takes the shipped one.
 
     path: a checkpoint of `save`, or a bare state dict of the published solution. task: siamese, gender,
@@ -139,12 +148,13 @@ def load(path: str | Path | None, task: str | None = None) -> Loaded:
     )
 
 
-def read(path: str | Path) -> dict[str, Any]:
+def read(path: str | os.PathLike) -> dict[str, Any]:
     """What a weight file holds, as it lies: a checkpoint's dict or a bare state dict. Raises FacecomError."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # remarks on foreign pickles: an error follows anyway
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            with torch.serialization.safe_globals(NUMPY_VALUES):
+                content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise FacecomError(f"{path}: no such weight file: check the path") from None
     except IsADirectoryError:
@@ -154,8 +164,10 @@ def read(path: str | Path) -> dict[str, Any]:
         # opcodes (a text file) nothing can be said.
         code = re.search("unsupported (?!operand)|operand 149", str(error), re.IGNORECASE)
         if isinstance(error, pickle.UnpicklingError) and code:
+            named = re.search(r"GLOBAL (\S+)", str(error))
+            what = f" ({named[1]})" if named else ""
             raise FacecomError(
-                f"{path}: holds more than weights and could run code when loaded; it was not loaded: "
+                f"{path}: holds more than weights{what} and could run code when loaded; it was not loaded: "
                 "save its plain state_dict instead"
             ) from error
         raise FacecomError(f"{path}: not a weight file, or a damaged one: fetch it again or give another") from error

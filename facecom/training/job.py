@@ -37,7 +37,7 @@ class Job:
         self.judge_start = start.whole
         self.mirror = preprocessing["mirror"]
         self.device, self.amp = device, cli.pick_amp(args.amp, device)
-        self.model = start.model.to(device, memory_format=torch.channels_last)
+        self.model = start.model.to(device).to(memory_format=torch.channels_last)
         if device.type == "cpu":
             speed_up(self.model)
         self.published = args.recipe == "published"

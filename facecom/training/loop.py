@@ -123,11 +123,11 @@ def train_one_epoch(
             answers.append(answer.cpu().numpy())
             truths.append(truth.cpu().numpy())
             bar.set_postfix(loss=f"{loss.item():.4f}")
-    answers, truths = np.concatenate(answers), np.concatenate(truths)
+    said, true = np.concatenate(answers), np.concatenate(truths)
     if not np.isfinite(total):
         raise FacecomError(f"{name}: the loss is no longer a number: start again with a lower --lr")
-    figures = metrics.classification(truths, answers)
-    figures["loss"] = total / len(truths)
+    figures = metrics.classification(true, said)
+    figures["loss"] = total / len(true)
     return {name: figures[name.removeprefix("train_")] for name in TRAIN_FIGURES}
 
 

@@ -4,6 +4,7 @@ import argparse
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import albumentations as A
 import numpy as np
@@ -80,7 +81,7 @@ def kind_of(table: pd.DataFrame) -> list[str]:
 
 def open_data(
     task: str, args: argparse.Namespace, preprocessing: dict, device: torch.device
-) -> tuple[dict[str, tuple[pd.DataFrame, Sequence]], dict]:
+) -> tuple[dict[str, tuple[pd.DataFrame, Any]], dict]:
     """({name: (table, crops)}, the data's fingerprint for the checkpoint).
 
     task: `A` or `B`. Sets: `train`; `held` (back), which the published recipe has none of, since it selects on val;
@@ -100,7 +101,7 @@ def open_data(
         tables["train"] = tables["train"][tables["train"]["condition"] == "clean"].reset_index(drop=True)
     size, amp = preprocessing["size"], pick_amp(args.amp, device)
     aligner = Aligner(args.align, size, args.detector_model, device, amp, preprocessing["frame"])
-    sets = {
+    sets: dict[str, tuple[pd.DataFrame, Any]] = {
         name: load_crops(table, aligner, workers=args.workers, quiet=args.quiet, name=TITLES[name])
         for name, table in tables.items()
     }
@@ -117,7 +118,7 @@ def open_data(
     return sets, prints
 
 
-def without_known(table: pd.DataFrame, crops: Sequence, sets: dict, path: str) -> tuple[pd.DataFrame, Sequence]:
+def without_known(table: pd.DataFrame, crops: Any, sets: dict, path: str) -> tuple[pd.DataFrame, Any]:
     """A source of extra photos without the people whom its own photos are to be judged on: names that are held back
     from --data_dir or are in its val/. Says how many photos that leaves out."""
     judged = [sets[name][0] for name in ("held", "val") if name in sets]
