@@ -24,7 +24,9 @@ def ablations():
 
 def run(ablations, folder, siamese_file, gender_file, tmp_path, *only) -> list[dict]:
     photos = folders.task_b_table(folder / "val").drop_duplicates("photo")
-    labels = pd.DataFrame({"split": "val", "file": photos["photo"] + ".jpg", "gender": "male", "second_opinion": "male"})
+    labels = pd.DataFrame(
+        {"split": "val", "file": photos["photo"] + ".jpg", "gender": "male", "second_opinion": "male"}
+    )
     labels.loc[::2, "gender"] = "female"
     labels.to_csv(tmp_path / "gender.csv", index=False)
     paths = {"--data_dir": folder, "--gender_labels": tmp_path / "gender.csv", "--output": tmp_path / "ablations.csv"}
