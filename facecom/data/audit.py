@@ -32,7 +32,7 @@ def audit(
 ) -> pd.DataFrame:
     """What two splits of Task A or B share and should not, and which labels are doubtful: [kind, train, val, detail].
 
-    train, val: tables of `photos.py`. embeddings: of their rows, float32 [len, D], unit length, NaN where unreadable.
+    train, val: tables of `folders.py`. embeddings: of their rows, float32 [len, D], unit length, NaN where unreadable.
     labels: [split, file, gender, second_opinion], two versions of each photo's gender. Kinds, in this order:
       `identity in both splits`: train and val name it
       `identical file`: train and val name the files, which have the same content

@@ -9,12 +9,10 @@ from pathlib import Path
 import pandas as pd
 
 from facecom.conditions import condition_of
-from facecom.data.audit import audit as audit
 from facecom.data.images import OTHER_TYPES, PHOTO_TYPES
 from facecom.errors import FacecomError, FacecomWarning
 
 GENDERS = ("male", "female")
-
 
 #: Where a table's distorted copies lie, below the folder of their identity.
 DISTORTED = "distortion"

@@ -14,14 +14,11 @@ from facecom.errors import FacecomError
 
 PHOTO_TYPES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"))
 
-
 #: Photos that Pillow may not be able to read: named among the unreadable then, and not passed over.
 OTHER_TYPES = frozenset((".avif", ".heic", ".heif", ".jxl"))
 
-
 #: What shows through transparent pixels, whose own colour is arbitrary: mid grey, neither dark nor bright.
 BACKDROP = (128, 128, 128)
-
 
 EXIF_ORIENTATION = 0x0112
 
@@ -73,7 +70,7 @@ LONGEST_SIDE, LONGEST_SIDE_YUNET = 640, 1600
 
 
 def longest_side(mode: str) -> int:
-    """The longest side for a way of finding the face (`faces.ALIGNMENTS`)."""
+    """The longest side for a way of finding the face (`cli.ALIGNMENTS`)."""
     return LONGEST_SIDE_YUNET if mode == "yunet" else LONGEST_SIDE
 
 
