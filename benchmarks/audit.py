@@ -40,9 +40,8 @@ def embedder(args: argparse.Namespace):
 
 def edgeface(path: str):
     """EdgeFace, which looks at each face and its mirror image, as the library runs networks."""
-    from pretraining.encoder.teachers import of_both, open_teacher
-
     from facecom.models.loading import Runner
+    from pretraining.encoder.teachers import of_both, open_teacher
 
     look = open_teacher(path)
 

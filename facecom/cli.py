@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 #: `--align`: how the face is found.
 ALIGNMENTS = ("finder", "yunet", "fixed", "off")
 
-
 DEFAULT_ALIGN = "finder" if (Path(__file__).parent / "weights" / "landmarks.pt").exists() else "fixed"
 
 #: The file of a run folder that holds its settings.

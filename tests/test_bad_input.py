@@ -54,8 +54,8 @@ class TestBoth:
 
     def test_empty_folder(self, here, capsys, task, weights):
         Path("photos").mkdir()
-        line = "error: photos: no photos (.bmp, .gif, .jpeg, .jpg, .png, .tif, .tiff, .webp)\n"
-        assert fails(capsys, here, task, "--img_dir", "photos", "--weights", weights[task]) == line
+        line = fails(capsys, here, task, "--img_dir", "photos", "--weights", weights[task])
+        assert line.startswith("error: photos: no photos (.avif, .bmp, ") and line.count("\n") == 1
 
     def test_a_weight_file_that_is_not_one(self, here, capsys, task, drawing):
         photos_of(drawing, "photos")

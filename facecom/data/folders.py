@@ -8,7 +8,6 @@ from pathlib import Path
 import pandas as pd
 
 from facecom.conditions import condition_of
-from facecom.data.audit import audit as audit
 from facecom.data.images import PHOTO_TYPES
 from facecom.data.listing import folders_in, is_photo, name_ignored, name_strays, photos_in
 from facecom.errors import FacecomError, FacecomWarning

@@ -22,7 +22,6 @@ PHOTO_TYPES = frozenset(
 #: Photos that cannot be read here: named among the unreadable, and not passed over.
 OTHER_TYPES = frozenset((".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw"))
 
-
 #: What shows through transparent pixels, whose own colour is arbitrary: mid grey, neither dark nor bright.
 BACKDROP = (128, 128, 128)
 
@@ -101,7 +100,7 @@ LONGEST_SIDE, LONGEST_SIDE_YUNET = 640, 1600
 
 
 def longest_side(mode: str) -> int:
-    """The longest side for a way of finding the face (`faces.ALIGNMENTS`)."""
+    """The longest side for a way of finding the face (`cli.ALIGNMENTS`)."""
     return LONGEST_SIDE_YUNET if mode == "yunet" else LONGEST_SIDE
 
 

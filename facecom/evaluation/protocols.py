@@ -16,13 +16,24 @@ from scipy import sparse
 from facecom.data.folders import GENDERS
 from facecom.data.pairs import published_pairs
 from facecom.evaluation import metrics
-from facecom.evaluation.baseline import untrained_baseline as untrained_baseline
+from facecom.evaluation.baseline import untrained_baseline
 from facecom.evaluation.comparisons import comparisons, identity_keys, photo_keys, present_conditions, readable
-from facecom.evaluation.gender import gender as gender
-from facecom.evaluation.operating_points import FARS
-from facecom.evaluation.operating_points import fit_operating_points as fit_operating_points
+from facecom.evaluation.gender import gender
+from facecom.evaluation.operating_points import FARS, fit_operating_points
 from facecom.evaluation.results import gap, rows_of
 from facecom.inference.templates import Templates, as_templates, distances
+
+__all__ = [
+    "all_task_b",
+    "cross_photo",
+    "fit_operating_points",
+    "gender",
+    "identification",
+    "nearest_identities",
+    "published",
+    "threshold_transfer",
+    "untrained_baseline",
+]
 
 #: The published solution's hand-set distance.
 PUBLISHED_DISTANCE = 0.5

@@ -14,8 +14,8 @@ def audit_splits(
 ) -> pd.DataFrame:
     """[kind, train, val, detail], as `audit.audit` gives it.
 
-    train, val: tables of `photos.py`; network: a Siamese one; labels: two versions of the gender; options: as for
-    `predict.stream`.
+    train, val: tables of `data/folders.py`; network: a Siamese one; labels: two versions of the gender; options: as for
+    `pipeline.stream`.
     """
     found = clean_embeddings(train, network, **options), clean_embeddings(val, network, **options)
     return audit(train, val, found, labels)

@@ -22,7 +22,6 @@ from facecom.faces.alignment import align
 #: Crops that take more bytes than this stay on the disk and are cut again whenever they are needed.
 IN_MEMORY = 2 * 2**30
 
-
 #: Photos that are decoded and searched for faces at a time.
 CHUNK = 64
 

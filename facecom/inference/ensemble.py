@@ -37,8 +37,8 @@ class Ensemble:
     Gender: the mean of the probabilities. Verification: unit embeddings side by side, scaled to unit length again, so
     the squared distance is the mean of the members' squared distances.
 
-    align: how to find the face (`faces.Aligner`'s modes) in place of what each weight file says; detector_model, device
-    and amp: see `faces.Aligner`; faces_only: False also looks, for verification, whether two files are one photograph
+    align: how to find the face (`Aligner`'s modes) in place of what each weight file says; detector_model, device
+    and amp: see `Aligner`; faces_only: False also looks, for verification, whether two files are one photograph
     (`same_photo`).
     """
 

@@ -1,7 +1,7 @@
 """The rows of a submission: who is on each photo, which photos show the same person, which gender.
 
 Files are written whole or not at all, rows as they come. Figures that nobody knows (no face looked for, no quality
-head, cannot tell) are empty. `options` are those of `predict.stream`.
+head, cannot tell) are empty. `options` are those of `pipeline.stream`.
 """
 
 import contextlib

@@ -50,7 +50,7 @@ class Loaded:
     """A network ready for use and all that its checkpoint says about it.
 
     model: in eval mode, float32, on the CPU; preprocessing: size (pixels), mean and std (three numbers each, of pixels
-    scaled to 0..1), align, frame (`faces.FRAMES`; not said: the face), colour, mirror (whether answers are means over
+    scaled to 0..1), align, frame (of `FRAMES`; not said: the face), colour, mirror (whether answers are means over
     photo and mirror image; not said: they are not); operating_points: the default one first, may be empty; temperature:
     logits are divided by it (1.0 where none was fitted); info: everything else in the file.
     """

@@ -1,4 +1,4 @@
-"""What a task brings to the training loop (`training.py`)."""
+"""What a task brings to the training loop (`loop.py`)."""
 
 import argparse
 import math

@@ -159,18 +159,18 @@ def training_state(job: Job, scaler, stop: EarlyStopping, rows: list[dict]) -> d
 
 def restore(path: str | Path, job: Job, scaler, stop: EarlyStopping) -> list[dict]:
     """Put network, optimizer and counters back to where `path` was written; returns the log until then.
-    Raises FacecomError where that was another network's."""
+    Raises FacecomError where that was another network's, another version's, or no run's at all."""
     content = checkpoint.read(path)
-    state = content["training"]
     try:
+        state = content["training"]
         job.model.load_state_dict(content["model"])
-    except RuntimeError as error:
+        job.resume(content)
+        job.optimizer.load_state_dict(state["optimizer"])
+        scaler.load_state_dict(state["scaler"])
+        stop.best, stop.waited = state["early_stopping"]["best"], state["early_stopping"]["waited"]
+        torch.set_rng_state(state["rng"]["torch"])
+    except (RuntimeError, ValueError, TypeError, KeyError) as error:
         raise FacecomError(
             f"{path}: of another network, or by another version of facecom: start anew with another --run_dir"
         ) from error
-    job.resume(content)
-    job.optimizer.load_state_dict(state["optimizer"])
-    scaler.load_state_dict(state["scaler"])
-    stop.best, stop.waited = state["early_stopping"]["best"], state["early_stopping"]["waited"]
-    torch.set_rng_state(state["rng"]["torch"])
     return state["log"]

@@ -21,7 +21,7 @@ from facecom.faces.crops import Crops, load_crops
 #: Share of the people of an extra source who are held back, as many (and the same ones) as of the shipped encoder's.
 HELD_BACK = 0.05
 
-#: Columns of a table that hold the five landmarks, in pixels of the photo, in the order of `faces.TEMPLATE`.
+#: Columns of a table that hold the five landmarks, in pixels of the photo, in the order of `alignment.TEMPLATE`.
 LANDMARK_COLUMNS = [
     f"{p}_{axis}" for p in ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth") for axis in "xy"
 ]
