@@ -47,11 +47,11 @@ def audit(
     rows = _shared_identities(train, val)
     rows += [("identical file", a, b, f"{size} bytes") for a, b, size in _identical(train, val)]
     if embeddings is not None:
-        splits = [_clean(table, found) for table, found in zip((train, val), embeddings, strict=True)]
-        strangers = np.concatenate([_strangers(*split) for split in splits])
-        rows += _near_duplicates(*splits)
-        rows += _look_alikes(*splits, strangers)
-        rows += _unlike(*splits, strangers)
+        of_train, of_val = (_clean(table, found) for table, found in zip((train, val), embeddings, strict=True))
+        strangers = np.concatenate([_strangers(*of_train), _strangers(*of_val)])
+        rows += _near_duplicates(of_train, of_val)
+        rows += _look_alikes(of_train, of_val, strangers)
+        rows += _unlike(of_train, of_val, strangers)
     if labels is not None:
         rows += _label_disagreements(labels)
     return pd.DataFrame(rows, columns=COLUMNS)
