@@ -47,11 +47,11 @@ def audit(
     rows = _shared_identities(train, val)
     rows += [("identical file", a, b, f"{size} bytes") for a, b, size in _identical(train, val)]
     if embeddings is not None:
-        splits = [_clean(table, found) for table, found in zip((train, val), embeddings, strict=True)]
-        strangers = np.concatenate([_strangers(*split) for split in splits])
-        rows += _near_duplicates(*splits)
-        rows += _look_alikes(*splits, strangers)
-        rows += _unlike(*splits, strangers)
+        ours, theirs = _clean(train, embeddings[0]), _clean(val, embeddings[1])
+        strangers = np.concatenate([_strangers(*ours), _strangers(*theirs)])
+        rows += _near_duplicates(ours, theirs)
+        rows += _look_alikes(ours, theirs, strangers)
+        rows += _unlike(ours, theirs, strangers)
     if labels is not None:
         rows += _label_disagreements(labels)
     return pd.DataFrame(rows, columns=COLUMNS)
