@@ -47,11 +47,11 @@ def audit(
     rows = _shared_identities(train, val)
     rows += [("identical file", a, b, f"{size} bytes") for a, b, size in _identical(train, val)]
     if embeddings is not None:
-        of_train, of_val = (_clean(table, found) for table, found in zip((train, val), embeddings, strict=True))
-        strangers = np.concatenate([_strangers(*of_train), _strangers(*of_val)])
-        rows += _near_duplicates(of_train, of_val)
-        rows += _look_alikes(of_train, of_val, strangers)
-        rows += _unlike(of_train, of_val, strangers)
+        ours, theirs = _clean(train, embeddings[0]), _clean(val, embeddings[1])
+        strangers = np.concatenate([_strangers(*ours), _strangers(*theirs)])
+        rows += _near_duplicates(ours, theirs)
+        rows += _look_alikes(ours, theirs, strangers)
+        rows += _unlike(ours, theirs, strangers)
     if labels is not None:
         rows += _label_disagreements(labels)
     return pd.DataFrame(rows, columns=COLUMNS)

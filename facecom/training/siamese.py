@@ -5,13 +5,13 @@ import pandas as pd
 import torch
 
 from facecom.data.pairs import draw_pairs, published_pairs
-from facecom.evaluation import metrics, protocols
+from facecom.evaluation import metrics, protocols, scoring
 from facecom.evaluation.comparisons import identity_keys, photo_keys, strictest_scores
 from facecom.evaluation.operating_points import in_words
 from facecom.inference.templates import distances
 from facecom.models import mirror
 from facecom.models.losses import contrastive_loss, distance
-from facecom.training import adaptation, summary
+from facecom.training import adaptation
 from facecom.training.job import Job, cosine
 
 #: The sets of photos that training is shown on, and the most training photos that an adaptation is fitted to.
@@ -100,7 +100,7 @@ class SiameseJob(Job):
         kept = stages.get("adapted", stages["shipped"])
         if not np.array_equal(final["held"], kept["held"]):
             stages["fine-tuned"] = final
-        lines = summary.summary({name: self.sets[name][0] for name in SHOWN if name in self.sets}, stages)
+        lines = scoring.summary({name: self.sets[name][0] for name in SHOWN if name in self.sets}, stages)
         if self.args.epochs and "fine-tuned" not in stages:
             lines.append("no epoch was better than the start beyond chance, so the weights are those of the start")
         return lines
