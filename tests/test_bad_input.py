@@ -195,9 +195,9 @@ def test_a_person_with_one_photo_leaves_figures_undefined(here, capsys, siamese_
 @pytest.mark.parametrize(
     "content, line",
     [
-        ("image1;image2\na;b\n", "has the columns image1;image2: it needs image1,image2 and may have same"),
+        ("first;second\na;b\n", "has the columns first,second: it needs image1,image2 and may have same"),
         ("image1,image2\n", "holds no pairs"),
-        ("image1,image2,same\na,b,yes\n", "the column same must be 1 (one person) or 0 (two people) in every row"),
+        ("image1,image2,same\na,b,maybe\n", "the column same must be 1 (one person) or 0 (two people) in every row"),
         ("", "cannot be read as CSV: it needs the columns image1,image2 and may have same"),
     ],
 )

@@ -50,11 +50,12 @@ def report_identities(args, siamese, table, answers, rows, points):
 
 
 def on_pairs(args, siamese, threshold, options):
+    from facecom.data.pairs import read_pairs
     from facecom.evaluation import scoring
     from facecom.inference import submission
     from facecom.report import build, explain
 
-    pairs, folder = submission.read_pairs(args.pairs), args.img_dir or args.pairs.parent
+    pairs, folder = read_pairs(args.pairs), args.img_dir or args.pairs.parent
     if args.report and "same" not in pairs:
         raise FacecomError(f"{args.pairs}: --report needs a column same, 1 for the same person and 0 for others")
     files = {folder / file for file in [*pairs.image1, *pairs.image2]}

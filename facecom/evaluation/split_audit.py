@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from facecom.data.audit import LABEL_COLUMNS, audit
+from facecom.data.pairs import read_table
 from facecom.errors import FacecomError
 from facecom.inference import pipeline
 from facecom.inference.ensemble import Ensemble
@@ -33,7 +34,7 @@ def clean_embeddings(table: pd.DataFrame, network: Ensemble, **options) -> np.nd
 def read_labels(path: str) -> pd.DataFrame:
     """Two versions of the gender: `split,file,gender,second_opinion`. Raises FacecomError for another file."""
     try:
-        labels = pd.read_csv(path)
+        labels = read_table(path)
     except (OSError, ValueError) as error:
         raise FacecomError(f"{path}: no CSV file that can be read ({error}): check --labels") from None
     missing = [name for name in LABEL_COLUMNS if name not in labels]

@@ -179,29 +179,6 @@ def write_skipped(output: str | os.PathLike, skipped: Sequence[tuple[str, str]])
     return path
 
 
-def read_pairs(path: str | os.PathLike) -> pd.DataFrame:
-    """DataFrame[image1, image2(, same)] of a pairs file; `same` int. Raises FacecomError for any other file."""
-    try:
-        pairs = pd.read_csv(path, dtype={"image1": str, "image2": str}, keep_default_na=False, encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise FacecomError(f"{path}: no such pairs file: check the path") from None
-    except (OSError, ValueError) as error:
-        raise FacecomError(
-            f"{path}: cannot be read as CSV: it needs the columns image1,image2 and may have same"
-        ) from error
-    if not {"image1", "image2"} <= set(pairs.columns):
-        raise FacecomError(
-            f"{path}: has the columns {','.join(pairs.columns)}: it needs image1,image2 and may have same"
-        )
-    if pairs.empty:
-        raise FacecomError(f"{path}: holds no pairs")
-    if "same" in pairs:
-        if not pairs.same.astype(str).isin(["0", "1"]).all():
-            raise FacecomError(f"{path}: the column same must be 1 (one person) or 0 (two people) in every row")
-        pairs["same"] = pairs.same.astype(int)
-    return pairs
-
-
 def number(value: float) -> str:
     """Four decimals; empty for NaN."""
     return "" if np.isnan(value) else f"{value:.4f}"
