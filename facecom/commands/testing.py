@@ -64,6 +64,12 @@ def arguments() -> argparse.ArgumentParser:
         help="run as published: 224 px, no alignment, faces alone, float32, batch 32, two workers; "
         "without --weights on random weights, for timing",
     )
+    group.add_argument(
+        "--mirror",
+        action=argparse.BooleanOptionalAction,
+        help="look at each face and at its mirror image: the last half point for twice the network's time (default: as "
+        "the weights say)",
+    )
     group.add_argument("--batch_size", type=int, default=64, help="photos that the network sees at once")
     return parser
 
@@ -100,7 +106,7 @@ def set_up(args: argparse.Namespace, task: str, here: Path, normalize: bool = Fa
         members = [loading.untrained(task, device)]
     else:
         weights = args.weights or [default_weights(task, here, args.sample)]
-        members = [loading.load(path, task, device, amp, normalize) for path in weights]
+        members = [loading.load(path, task, device, amp, normalize, args.mirror) for path in weights]
     for member in members:
         size = member.preprocessing["size"]
         if args.recipe == "published" and size != PUBLISHED_SIZE:

@@ -141,14 +141,16 @@ def load(
     device: torch.device | str = "cpu",
     amp: torch.dtype | None = None,
     normalize: bool = False,
+    mirror: bool | None = None,
     faces_only: bool = True,
 ) -> Ensemble:
     """The ensemble of these weight files (None or an empty list: the shipped one).
 
-    amp: `cli.pick_amp`'s half precision, None for float32; normalize: see `loading.load`; the others: see `Ensemble`.
+    amp: `cli.pick_amp`'s half precision, None for float32; normalize, mirror: see `loading.load`; the others: see
+    `Ensemble`.
     Raises FacecomError for a file that cannot be used.
     """
-    members = [loading.load(path, task, device, amp, normalize) for path in weights or [None]]
+    members = [loading.load(path, task, device, amp, normalize, mirror) for path in weights or [None]]
     return Ensemble(members, align, detector_model, device, amp, faces_only)
 
 

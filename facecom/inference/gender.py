@@ -31,10 +31,17 @@ class GenderPredictor:
         amp: bool = True,
         batch_size: int = BATCH_SIZE,
         workers: int | None = None,
+        mirror: bool | None = None,
     ):
         where = pick_device(device)
         self.ensemble = ensemble.load(
-            weights, "gender", align=align, detector_model=detector_model, device=where, amp=pick_amp(amp, where)
+            weights,
+            "gender",
+            align=align,
+            detector_model=detector_model,
+            device=where,
+            amp=pick_amp(amp, where),
+            mirror=mirror,
         )
         self.batch_size, self.workers = batch_size, workers
         self.threshold = threshold_of(self.ensemble)

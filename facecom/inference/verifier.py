@@ -35,7 +35,8 @@ class FaceVerifier:
 
     weights: checkpoint or .onnx, several for an ensemble, none for the shipped one; far: which of the stored operating
     points to decide at (None: the first); align: `finder|yunet|fixed|off` in place of what the weights say; device:
-    auto, cpu or cuda; amp: half precision where the device is fast at it; workers: processes that decode; faces_only:
+    auto, cpu or cuda; amp: half precision where the device is fast at it; workers: processes that decode; mirror: look
+    at each face and its mirror image, or at the face alone (None: as the weights say); faces_only:
     False looks whether both files are one photograph, too: for data sets of copies, not for photos of one camera.
     Raises FacecomError for weights that cannot be used, and for a `far` that they have no operating point for.
     """
@@ -50,6 +51,7 @@ class FaceVerifier:
         amp: bool = True,
         batch_size: int = BATCH_SIZE,
         workers: int | None = None,
+        mirror: bool | None = None,
         faces_only: bool = True,
     ):
         where = pick_device(device)
@@ -61,6 +63,7 @@ class FaceVerifier:
             device=where,
             amp=pick_amp(amp, where),
             faces_only=faces_only,
+            mirror=mirror,
         )
         self.batch_size, self.workers = batch_size, workers
         point = decide_at(self.ensemble, far)

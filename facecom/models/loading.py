@@ -77,16 +77,22 @@ def load(
     device: torch.device | str = "cpu",
     amp: torch.dtype | None = None,
     normalize: bool = False,
+    mirror: bool | None = None,
 ) -> Runner:
     """The weight file at `path` (None: the shipped one), ready on `device`.
 
     amp: `cli.pick_amp`'s half precision, None for float32; ONNX files always run in float32. normalize: ImageNet
     normalisation for published gender weights, whose own test left it out; others say themselves what they need.
+    mirror: look at each crop and its mirror image, or at the crop alone (None: as the weight file says).
     Raises FacecomError.
     """
     if path is not None and Path(path).suffix.lower() == ".onnx":
+        if mirror is not None:
+            raise FacecomError(f"{path}: whether it looks at mirror images was settled when it was exported")
         return _load_onnx(Path(path), task, device)
     loaded = checkpoint.load(path, task)
+    if mirror is not None:
+        loaded.preprocessing |= {"mirror": mirror}
     if normalize and loaded.info["format"] is None:
         loaded.preprocessing |= {"mean": published.IMAGENET_MEAN, "std": published.IMAGENET_STD}
     return of_checkpoint(loaded, task, device, amp)

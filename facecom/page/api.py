@@ -12,9 +12,6 @@ import numpy as np
 from facecom.data.images import CROP_SIZE, LONGEST_SIDE, shrink
 from facecom.errors import FacecomError
 from facecom.faces.alignment import TEMPLATE, similarity
-from facecom.inference.pipeline import collect
-from facecom.inference.search import nearest
-from facecom.inference.templates import Templates
 from facecom.page import answers
 
 if TYPE_CHECKING:
@@ -43,6 +40,11 @@ class Known:
         if not self.names:
             raise FacecomError("nobody is enrolled: send a photo and a name to /enrol")
         verifier = answers.verifier()
+        # Here, so that `--help` does not wait for torch.
+        from facecom.inference.pipeline import collect
+        from facecom.inference.search import nearest
+        from facecom.inference.templates import Templates
+
         templates = verifier.ensemble.templates(collect([needed(photo)], verifier.ensemble, workers=0)[0])
         rows, found = nearest(templates, Templates(np.stack(self.embeddings)))
         distance = float(found[0, 0])

@@ -19,6 +19,9 @@ torch.set_num_threads(1)
 IDENTITY_COLUMNS = ["filename", "identity", "distance", "same", "face_confidence", "faces", "quality"]
 
 
+ROOT = Path(__file__).resolve().parents[2]
+
+
 def distance_of(verifier, folder, a, b):
     return verifier.verify(Path(folder) / a, Path(folder) / b).distance
 
@@ -262,3 +265,19 @@ def test_real_photos(here, facecom_val, siamese_file):
     assert len(rows) == len(list(folder.rglob("*.jpg")))
     assert read_photo(folder / rows[0]["filename"]).shape == (224, 224, 3)
     assert {row["identity"] for row in rows} <= {person.name for person in people}
+
+
+def test_the_mirror_image_is_looked_at_where_it_is_asked_for(here, sample_b, siamese_file, capsys):
+    """The answers are those of the mean of both looks; an exported file cannot change what it looks at."""
+    photos = task_b_table(sample_b / "val").path.to_list()[:2]
+    verifiers = [facecom.FaceVerifier(siamese_file, device="cpu", amp=False, mirror=m) for m in (None, True)]
+    one, both = (verifier.embed(photos) for verifier in verifiers)
+    Path("p.csv").write_text(f"image1,image2\n{photos[0]},{photos[1]}\n")
+    for flags, expected in (([], one), (["--no-mirror"], one), (["--mirror"], both)):
+        assert run("B", "--pairs", "p.csv", "--weights", siamese_file, "--no-amp", "--faces_only", *flags) == 0
+        found = float(rows_of("submission.csv")[0]["distance"])
+        assert found == pytest.approx(float(np.linalg.norm(expected[0] - expected[1])), abs=2e-4)
+    assert np.abs(one - both).max() > 1e-3
+    onnx = ROOT / "tests" / "fixtures" / "siamese_0.1.0.onnx"
+    assert run("B", "--pairs", "p.csv", "--weights", onnx, "--mirror") == 2
+    assert "whether it looks at mirror images was settled when it was exported" in capsys.readouterr().err
