@@ -5,9 +5,9 @@
         --detector_model yunet.onnx --output crops
 
 Writes `crops.npy` (RGB uint8 [N, 112, 112, 3]), `teacher.npy` (float16 [N, D], unit length: what the teachers say of
-the photo and its mirror image together), `people.csv` (a row a crop:
-`identity,group,gender,source,file`; `group` is what must not be split between training and held-back people: the family, or the identity itself; both are empty where nobody
-knows, and `file` is where the crop did not come out of a whole photo) and `left_out.csv`.
+the photo and its mirror image together), `people.csv` (a row a crop: `identity,group,gender,source,file`) and
+`left_out.csv`. `group` is what must not be split between training and held-back people: the family, or the identity
+itself; both are empty where nobody knows, and `file` is where the crop did not come out of a whole photo.
 """
 
 import argparse
