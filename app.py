@@ -18,7 +18,7 @@ from PIL import Image
 
 import facecom
 from facecom import cli
-from facecom.distortions import DISTORTIONS, distort
+from facecom.conditions import DISTORTIONS, distort
 from facecom.errors import FacecomError
 from facecom.synthetic import draw_person
 
@@ -65,7 +65,7 @@ def distorted(photo: np.ndarray, severities: tuple[int, ...]) -> np.ndarray:
 
     photo: RGB uint8 [H, W, 3]; a large one is scaled down first, as the pipeline does.
     """
-    from facecom.sizes import LONGEST_SIDE, shrink
+    from facecom.data.images import LONGEST_SIDE, shrink
 
     photo = shrink(photo, LONGEST_SIDE)
     for condition, severity in zip(DISTORTIONS, severities, strict=True):
@@ -92,7 +92,7 @@ def same_person(first: np.ndarray | None, second: np.ndarray | None, *severities
 
 def gender_of(photo: np.ndarray | None, *severities: int) -> tuple[np.ndarray | None, np.ndarray | None, str]:
     """(photo in the chosen conditions, where the network looked, the answer as HTML). Photo: RGB uint8 [H, W, 3]."""
-    from facecom import explain
+    from facecom.report import explain
 
     if photo is None:
         return None, None, answer("", "A photo, please", "Upload one, or click an example below.")

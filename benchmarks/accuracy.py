@@ -19,14 +19,17 @@ import numpy as np
 import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from facecom import cli, photos, predict, protocols, results, scoring  # noqa: E402
+from facecom import cli  # noqa: E402
+from facecom.cli import ALIGNMENTS  # noqa: E402
 from facecom.conditions import CONDITIONS, SIMULATED, distort  # noqa: E402
+from facecom.conditions.jpeg import through_jpeg  # noqa: E402
+from facecom.data import folders, holdback, images  # noqa: E402
 from facecom.errors import FacecomError  # noqa: E402
-from facecom.faces import ALIGNMENTS  # noqa: E402
-from facecom.foreign import foreign  # noqa: E402
-from facecom.jpeg import through_jpeg  # noqa: E402
-from facecom.published import IMAGENET_MEAN, IMAGENET_STD  # noqa: E402
-from facecom.templates import Templates, as_templates  # noqa: E402
+from facecom.evaluation import protocols, results, scoring  # noqa: E402
+from facecom.inference import pipeline  # noqa: E402
+from facecom.inference.templates import Templates, as_templates  # noqa: E402
+from facecom.models.onnx import foreign  # noqa: E402
+from facecom.models.published import IMAGENET_MEAN, IMAGENET_STD  # noqa: E402
 
 KEY = ("embedder", "align")
 
@@ -42,13 +45,14 @@ Embed = Callable[[Sequence], tuple[Templates | np.ndarray, np.ndarray]]
 
 def embedders(args: argparse.Namespace) -> Iterator[tuple[str, str, Embed, list[dict]]]:
     """(name, alignment, function, stored operating points) of everything that the flags name."""
-    from facecom import ensemble, runner
+    from facecom.inference import ensemble
+    from facecom.models import loading
 
     device = cli.pick_device(args.device)
     amp = cli.pick_amp(args.amp, device)
     for path in args.weights:
         for align in args.align or [None]:
-            member = runner.load(None if path == "shipped" else path, "siamese", device, amp)
+            member = loading.load(None if path == "shipped" else path, "siamese", device, amp)
             made = ensemble.Ensemble([member], align, args.detector_model, device, amp, args.faces_only)
             name = args.name or ("facecom" if path == "shipped" else Path(path).stem)
             yield name, made.crops[0][0], embedding_of(made, args), made.operating_points()
@@ -65,7 +69,7 @@ def embedding_of(made, args) -> Embed:
     options = {"batch_size": args.batch_size, "workers": args.workers, "progress": None if args.quiet else "photos"}
 
     def embed(photos):
-        answers, _ = predict.collect(photos, made, **options)
+        answers, _ = pipeline.collect(photos, made, **options)
         found = made.templates(answers) if made.task == "siamese" else answers.outputs
         return found, ~made.can_tell(answers.confidence, answers.quality)
 
@@ -91,7 +95,7 @@ def labelled(table: pd.DataFrame, split: str, labels: str | None) -> pd.DataFram
 
 def operating_points(embed: Embed, train: Path) -> list[dict]:
     """Fixed on the identities of train that every script holds back."""
-    _, held = photos.hold_back(photos.task_b_table(train), seed=0)
+    _, held = holdback.hold_back(folders.task_b_table(train), seed=0)
     return protocols.fit_operating_points(held, as_templates(embed(held["path"].tolist())[0]).faces)
 
 
@@ -99,7 +103,7 @@ def slices(table: pd.DataFrame, templates: Templates | np.ndarray, embed: Embed,
     """Cross-photo and identification by simulated severity (`noisy@1` to `noisy@5`) and resolution (`clean@56px`), by
     faces alone."""
     clean = table["condition"] == "clean"
-    gallery, pictures = table[clean], [photos.read_photo(path) for path in table["path"][clean]]
+    gallery, pictures = table[clean], [images.read_photo(path) for path in table["path"][clean]]
     changes = {f"{c}@{s}": partial(copied, condition=c, severity=s) for c in SIMULATED for s in SEVERITIES}
     changes |= {f"clean@{side}px": lambda p, i, side=side: shrunk(p, side) for side in RESOLUTIONS}
     rows = []
@@ -129,10 +133,10 @@ def genders(args: argparse.Namespace, val: Path) -> Iterator[tuple[str, str, lis
 
     `ece before`: the calibration error without the fitted temperature.
     """
-    from facecom import ensemble, gender
+    from facecom.inference import ensemble, gender
 
     device = cli.pick_device(args.device)
-    table = labelled(photos.task_b_table(val), "val", args.gender_labels)
+    table = labelled(folders.task_b_table(val), "val", args.gender_labels)
     if "gender" not in table:
         raise FacecomError("--gender_weights needs --gender_labels: Task B's folders do not say it")
     for path in args.gender_weights:
@@ -172,10 +176,10 @@ def merge(path: str, name: str, align: str, rows: list[dict]) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    train, val = photos.split_folders(args.data_dir, "B")
+    train, val = folders.split_folders(args.data_dir, "B")
     val = val or train
     options = {"resamples": args.resamples, "seed": args.seed}
-    table = labelled(photos.task_b_table(val), "val", args.gender_labels)
+    table = labelled(folders.task_b_table(val), "val", args.gender_labels)
     for name, align, embed, points in embedders(args):
         print(f"\n=== {name}, align {align}")
         templates, unsure = embed(table["path"].tolist())

@@ -3,8 +3,8 @@
     python benchmarks/audit.py --data_dir data/Task_B --labels gender.csv
     python benchmarks/audit.py --data_dir data/Task_B --onnx mobilefacenet.onnx --align yunet --detector_model FILE
 
-A row a finding: `kind,train,val,detail` (`facecom.audit`). Faces are compared by the shipped weights, or by any other
-embedder.
+A row a finding: `kind,train,val,detail` (`facecom.data.audit`). Faces are compared by the shipped weights, or by any
+other embedder.
 """
 
 import argparse
@@ -12,16 +12,18 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from facecom import cli, photos, split_audit  # noqa: E402
+from facecom import cli  # noqa: E402
+from facecom.data import folders  # noqa: E402
 from facecom.errors import FacecomError  # noqa: E402
+from facecom.evaluation import split_audit  # noqa: E402
 from facecom.files import write_whole  # noqa: E402
-from facecom.foreign import foreign  # noqa: E402
-from facecom.published import IMAGENET_MEAN, IMAGENET_STD  # noqa: E402
+from facecom.models.onnx import foreign  # noqa: E402
+from facecom.models.published import IMAGENET_MEAN, IMAGENET_STD  # noqa: E402
 
 
 def embedder(args: argparse.Namespace):
     """The ensemble that the flags name."""
-    from facecom import ensemble
+    from facecom.inference import ensemble
 
     device = cli.pick_device(args.device)
     options = {"detector_model": args.detector_model, "device": device, "amp": cli.pick_amp(args.amp, device)}
@@ -31,10 +33,10 @@ def embedder(args: argparse.Namespace):
 
 
 def main(args: argparse.Namespace) -> None:
-    folders = photos.split_folders(args.data_dir, "B")
-    if folders[1] is None:
+    splits = folders.split_folders(args.data_dir, "B")
+    if splits[1] is None:
         raise FacecomError(f"{args.data_dir}: no folder `val` to compare `train` with")
-    tables = [photos.task_b_table(folder) for folder in folders]
+    tables = [folders.task_b_table(folder) for folder in splits]
     labels = split_audit.read_labels(args.labels) if args.labels else None
     options = {"batch_size": args.batch_size, "workers": args.workers, "progress": None if args.quiet else "photos"}
     found = split_audit.audit_splits(*tables, embedder(args), labels, **options)

@@ -18,8 +18,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from facecom import cli  # noqa: E402
 from facecom.conditions import DISTORTIONS, distort  # noqa: E402
-from facecom.jpeg import through_jpeg  # noqa: E402
-from facecom.photos import read_photo  # noqa: E402
+from facecom.conditions.jpeg import through_jpeg  # noqa: E402
+from facecom.data.images import read_photo  # noqa: E402
 
 
 def ours(clean: np.ndarray, condition: str, seed: int) -> np.ndarray:

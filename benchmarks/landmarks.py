@@ -23,11 +23,15 @@ import numpy as np
 import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from facecom import checkpoint, cli, metrics, results, synthetic  # noqa: E402
-from facecom.comparisons import identity_keys, present_conditions  # noqa: E402
-from facecom.detector import detect, mirror, open_detector, steady_landmarks  # noqa: E402
-from facecom.faces import find, landmark_errors, made_fast  # noqa: E402
-from facecom.photos import read_photo, split_folders, task_b_table  # noqa: E402
+from facecom import cli, synthetic  # noqa: E402
+from facecom.data.folders import split_folders, task_b_table  # noqa: E402
+from facecom.data.images import read_photo  # noqa: E402
+from facecom.evaluation import metrics, results  # noqa: E402
+from facecom.evaluation.comparisons import identity_keys, present_conditions  # noqa: E402
+from facecom.faces.alignment import landmark_errors  # noqa: E402
+from facecom.faces.finder import find, made_fast  # noqa: E402
+from facecom.faces.yunet import detect, mirror, open_detector, steady_landmarks  # noqa: E402
+from facecom.models import checkpoint  # noqa: E402
 
 FAILED, DROPPED = 0.1, 0.05
 

@@ -13,7 +13,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 from facecom import cli  # noqa: E402
-from facecom.distortions import CONDITIONS, distort  # noqa: E402
+from facecom.conditions import CONDITIONS, distort  # noqa: E402
 from facecom.files import write_whole  # noqa: E402
 from facecom.synthetic import draw_person  # noqa: E402
 

@@ -16,15 +16,18 @@ import numpy as np
 import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from facecom import cli, ensemble, predict  # noqa: E402
-from facecom.comparisons import identity_keys, photo_keys  # noqa: E402
+from facecom import cli  # noqa: E402
 from facecom.conditions import DISTORTIONS  # noqa: E402
+from facecom.data.folders import split_folders, task_b_table  # noqa: E402
+from facecom.data.images import read_photo  # noqa: E402
 from facecom.errors import FacecomError  # noqa: E402
-from facecom.faces import find, similarity  # noqa: E402
+from facecom.evaluation.comparisons import identity_keys, photo_keys  # noqa: E402
+from facecom.faces.alignment import similarity  # noqa: E402
+from facecom.faces.finder import find  # noqa: E402
 from facecom.files import write_whole  # noqa: E402
-from facecom.photos import read_photo, split_folders, task_b_table  # noqa: E402
-from facecom.same_photo import least_likeness  # noqa: E402
-from facecom.templates import Templates, distances  # noqa: E402
+from facecom.inference import ensemble, pipeline  # noqa: E402
+from facecom.inference.same_photo import least_likeness  # noqa: E402
+from facecom.inference.templates import Templates, distances  # noqa: E402
 
 #: Half axes of the ellipse that is exchanged, in eye distances.
 FACE, HEAD = (1.0, 1.35), (2.6, 3.5)
@@ -91,7 +94,7 @@ def exchanged(table: pd.DataFrame, templates: Templates, siamese: ensemble.Ensem
     rows = []
     for axes, what in ((FACE, "face"), (HEAD, "head")):
         changed = [put_in(pictures[i], landmarks[i], pictures[k], landmarks[k], axes) for i, k in enumerate(strangers)]
-        changed = siamese.templates(predict.collect(changed, siamese, **options)[0])
+        changed = siamese.templates(pipeline.collect(changed, siamese, **options)[0])
         rows.append(judged(templates[clean], changed, f"a photo and itself with another {what}"))
         glare = [i for i, row in enumerate(clean) if photo[row] in sunny]
         if glare:
@@ -108,7 +111,7 @@ def main(args: argparse.Namespace) -> None:
     device = cli.pick_device(args.device)
     siamese = ensemble.load([], "siamese", device=device, amp=cli.pick_amp(args.amp, device))
     options = {"workers": args.workers, "progress": None if args.quiet else "photos"}
-    templates = siamese.templates(predict.collect(table["path"].tolist(), siamese, **options)[0])
+    templates = siamese.templates(pipeline.collect(table["path"].tolist(), siamese, **options)[0])
     rows = pd.DataFrame(stored(table, templates) + exchanged(table, templates, siamese, options))
     print(rows.to_string(index=False))
     with write_whole(args.output, newline="") as file:

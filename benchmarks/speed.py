@@ -20,17 +20,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from facecom import cli, photos, results  # noqa: E402
+from facecom import cli  # noqa: E402
+from facecom.data import folders, images  # noqa: E402
+from facecom.evaluation import results  # noqa: E402
 
 BATCH = 64
 
 
 def decoding(paths: list[str], args: argparse.Namespace) -> Callable:
-    return lambda: [photos.read_photo(path) for path in paths]
+    return lambda: [images.read_photo(path) for path in paths]
 
 
 def finding(paths: list[str], args: argparse.Namespace) -> Callable:
-    from facecom.faces import Aligner
+    from facecom.faces.aligner import Aligner
 
     images, aligner = decoding(paths, args)(), Aligner("finder", device=args.device, amp=half(args))
     return lambda: [aligner(images[start : start + BATCH]) for start in range(0, len(images), BATCH)]
@@ -39,9 +41,9 @@ def finding(paths: list[str], args: argparse.Namespace) -> Callable:
 def encoding(paths: list[str], args: argparse.Namespace) -> Callable:
     import numpy as np
 
-    from facecom import runner
+    from facecom.models import loading
 
-    member = runner.load(args.weights, "siamese", args.device, half(args))
+    member = loading.load(args.weights, "siamese", args.device, half(args))
     crops = np.zeros((BATCH, *[member.preprocessing["size"]] * 2, 3), np.uint8)
     return lambda: [member.forward(crops) for _ in range(0, len(paths), BATCH)]
 
@@ -61,24 +63,25 @@ def whole_path_four_times(paths: list[str], args: argparse.Namespace) -> Callabl
 
 def one_by_one(paths: list[str], args: argparse.Namespace) -> Callable:
     made = verifier(args)
-    return lambda: [made([photos.read_photo(path)]) for path in paths]
+    return lambda: [made([images.read_photo(path)]) for path in paths]
 
 
 def published_recipe(paths: list[str], args: argparse.Namespace) -> Callable:
-    from facecom import ensemble, runner
+    from facecom.inference import ensemble
+    from facecom.models import loading
 
-    members = [runner.untrained("siamese", args.device)]
+    members = [loading.untrained("siamese", args.device)]
     made = ensemble.Ensemble(members, "off", device=args.device, faces_only=True)
     return lambda: through(made, paths, 32, 2)
 
 
 def onnx(paths: list[str], args: argparse.Namespace) -> Callable:
-    from facecom import runner
-    from facecom.export import example_crops, export
+    from facecom.models import loading
+    from facecom.models.export import example_crops, export
 
     with tempfile.TemporaryDirectory() as folder:
         export(args.weights, "siamese", Path(folder) / "siamese.onnx")
-        member = runner.load(Path(folder) / "siamese.onnx", "siamese")
+        member = loading.load(Path(folder) / "siamese.onnx", "siamese")
     crops = example_crops(member.preprocessing["size"])[[0] * BATCH]
     return lambda: [member.forward(crops) for _ in range(0, len(paths), BATCH)]
 
@@ -102,13 +105,13 @@ def half(args: argparse.Namespace):
 
 
 def verifier(args: argparse.Namespace):
-    from facecom import ensemble
+    from facecom.inference import ensemble
 
     return ensemble.load([args.weights], "siamese", align=args.align, device=args.device, amp=half(args))
 
 
 def through(made, paths: list[str], batch_size: int, workers: int | None) -> int:
-    from facecom.predict import stream
+    from facecom.inference.pipeline import stream
 
     return sum(len(batch.rows) for batch in stream(paths, made, batch_size=batch_size, workers=workers))
 
@@ -143,11 +146,11 @@ def photos_of(img_dir: Path | None) -> Iterator[list[str]]:
     from facecom.synthetic import write_sample
 
     if img_dir:
-        yield photos.any_table(img_dir).path.to_list()
+        yield folders.any_table(img_dir).path.to_list()
         return
     with tempfile.TemporaryDirectory() as folder:
         write_sample(folder, splits=("val",))
-        yield photos.any_table(Path(folder) / "val").path.to_list()
+        yield folders.any_table(Path(folder) / "val").path.to_list()
 
 
 def main(args: argparse.Namespace) -> None:

@@ -16,9 +16,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
-from facecom import cli, results  # noqa: E402
+from facecom import cli  # noqa: E402
 from facecom.conditions import CONDITIONS, SIMULATED  # noqa: E402
 from facecom.errors import FacecomError  # noqa: E402
+from facecom.evaluation import results  # noqa: E402
 from facecom.files import write_whole  # noqa: E402
 
 FILES = ("README.md", "MODEL_CARD.md")

@@ -6,7 +6,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from facecom import cli, datasets  # noqa: E402
+from facecom import cli  # noqa: E402
+from facecom.commands import download  # noqa: E402
 
 if __name__ == "__main__":
-    cli.run(lambda args: datasets.download_weights(args, "A"), datasets.weights_arguments("A", HERE))
+    cli.run(lambda args: download.download_weights(args, "A"), download.weights_arguments("A", HERE))

@@ -13,7 +13,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from facecom import cli, testing  # noqa: E402
+from facecom import cli  # noqa: E402
+from facecom.commands import testing  # noqa: E402
 from facecom.errors import FacecomError  # noqa: E402
 
 
@@ -26,13 +27,14 @@ def main(args: argparse.Namespace) -> int:
 
 
 def test(args: argparse.Namespace) -> int:
-    from facecom import gender, photos, submission
+    from facecom.data import folders
+    from facecom.inference import gender, submission
 
-    table = photos.task_a_table(args.img_dir)  # a wrong folder is said before the network is loaded
+    table = folders.task_a_table(args.img_dir)  # a wrong folder is said before the network is loaded
     if not table.gender.all() and (args.report or args.conditions_from):
         flag = "--report" if args.report else "--conditions_from"
         raise FacecomError(f"{flag}: scores need to know the gender: give --img_dir a folder of male/ and female/")
-    copies = photos.labelled_copies(table, args.conditions_from) if args.conditions_from else None
+    copies = folders.labelled_copies(table, args.conditions_from) if args.conditions_from else None
     network, options = testing.set_up(args, "gender", HERE, args.normalize)
     threshold = gender.threshold_of(network)
     print(f"female from a probability of {threshold:.3f} on")
@@ -41,7 +43,7 @@ def test(args: argparse.Namespace) -> int:
         written.skipped += score(args, table, written.values, copies, network, threshold, options)
     code = testing.finish(args, written)
     if args.explain:
-        from facecom import explain
+        from facecom.report import explain
 
         explain.write_genders(args.explain, network, table.assign(p_female=written.values[:, 0]), threshold)
         print(f"wrote {args.explain / 'explain.csv'} and its pictures")
@@ -53,11 +55,13 @@ def score(args, table, values, copies, network, threshold, options) -> list[tupl
     import numpy as np
     import pandas as pd
 
-    from facecom import gender, predict, protocols, report, scoring
+    from facecom.evaluation import protocols, scoring
+    from facecom.inference import gender, pipeline
+    from facecom.report import build
 
     skipped = []
     if copies is not None:
-        answers, unread = predict.collect(copies.path.to_list(), network, **options)
+        answers, unread = pipeline.collect(copies.path.to_list(), network, **options)
         skipped = [(copies.file.iloc[row], reason) for row, reason in unread]
         verdict = gender.verdicts(answers, network, threshold)
         table = pd.concat([table, copies], ignore_index=True)
@@ -69,7 +73,7 @@ def score(args, table, values, copies, network, threshold, options) -> list[tupl
     if args.report:
         weights = f"Weights: {network.describe()}."
         audit = testing.audited(args, table, "gender")
-        path = report.write_gender_report(
+        path = build.write_gender_report(
             args.report, rows, table, p_female, verdict, threshold, weights=weights, drawn=args.sample, audit=audit
         )
         print(f"wrote {path}")

@@ -8,12 +8,15 @@ python train.py --recipe published                # as the published solution wa
 
 import argparse
 import sys
+import warnings
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from facecom import cli, recipes  # noqa: E402
+from facecom import cli  # noqa: E402
+from facecom.errors import FacecomWarning  # noqa: E402
+from facecom.training import recipes  # noqa: E402
 
 BEST = "best_convnext_gender_model.pth"
 
@@ -43,28 +46,20 @@ def get_args_parser() -> argparse.ArgumentParser:
         default="auto",
         help="of men and women: draw as many of each, weigh the rarer, or nothing; auto looks at the counts",
     )
-    group.add_argument(
-        "--glare",
-        type=int,
-        default=1,
-        metavar="TIMES",
-        help="sunny photos, simulated or real, this many times as often as usual: they are learned last, from hair "
-        "and collar (default: %(default)s)",
-    )
-    group.add_argument(
-        "--collages",
-        type=int,
-        default=0,
-        metavar="COUNT",
-        help="add pictures of two people of one gender put together, the seam hidden by glare (default: %(default)s)",
-    )
+    # Flags of 0.1.0, so that old commands and args.yaml files still run.
+    group.add_argument("--glare", type=int, help=argparse.SUPPRESS)
+    group.add_argument("--collages", type=int, help=argparse.SUPPRESS)
     parser.set_defaults(**recipes.GENDER["facecom"])
     return parser
 
 
 def main(args: argparse.Namespace) -> None:
-    from facecom.gender_training import GenderJob  # here, so that --help is instant
-    from facecom.training import run
+    if args.glare or args.collages:
+        warnings.warn(
+            "--glare and --collages are of version 0.1.0 and do nothing any more", FacecomWarning, stacklevel=1
+        )
+    from facecom.training.gender import GenderJob  # here, so that --help is instant
+    from facecom.training.loop import run
 
     best = run(GenderJob, recipes.resolve(args, "gender"))
     print(f"best epoch {best['epoch']}: {args.output}")

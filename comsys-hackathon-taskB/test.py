@@ -14,16 +14,20 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from facecom import cli, testing  # noqa: E402
+from facecom import cli  # noqa: E402
+from facecom.commands import testing  # noqa: E402
 from facecom.errors import FacecomError  # noqa: E402
 
 # The four ways return what was written, and a function that gives the pairs of photos behind it, to explain.
 
 
 def on_identities(args, siamese, threshold, options):
-    from facecom import explain, photos, protocols, scoring, submission
+    from facecom.data import folders
+    from facecom.evaluation import protocols, scoring
+    from facecom.inference import submission
+    from facecom.report import explain
 
-    table = photos.task_b_table(args.img_dir)
+    table = folders.task_b_table(args.img_dir)
     written = submission.write_identities(table, siamese, threshold, args.output, **options)
     points = siamese.operating_points(args.far)
     templates = siamese.templates(written.values)
@@ -39,9 +43,9 @@ def on_identities(args, siamese, threshold, options):
 
 
 def report_identities(args, siamese, table, answers, rows, points):
-    from facecom import report
+    from facecom.report import build
 
-    path = report.write_siamese_report(
+    path = build.write_siamese_report(
         args.report,
         rows,
         table,
@@ -56,7 +60,9 @@ def report_identities(args, siamese, table, answers, rows, points):
 
 
 def on_pairs(args, siamese, threshold, options):
-    from facecom import explain, report, scoring, submission
+    from facecom.evaluation import scoring
+    from facecom.inference import submission
+    from facecom.report import build, explain
 
     pairs, folder = submission.read_pairs(args.pairs), args.img_dir or args.pairs.parent
     if args.report and "same" not in pairs:
@@ -68,32 +74,36 @@ def on_pairs(args, siamese, threshold, options):
         scoring.show(rows, args.report)
         if args.report:
             weights = f"Weights: {siamese.describe()}."
-            path = report.write_pairs_report(args.report, rows, same, *written.values.T, threshold, weights=weights)
+            path = build.write_pairs_report(args.report, rows, same, *written.values.T, threshold, weights=weights)
             print(f"wrote {path}")
     return written, lambda: explain.written_pairs(args.output, folder)
 
 
 def on_gallery(args, siamese, threshold, options):
-    from facecom import explain, photos, submission
+    from facecom.data import folders
+    from facecom.inference import submission
+    from facecom.report import explain
 
-    people = photos.task_b_table(args.gallery)
+    people = folders.task_b_table(args.gallery)
     people = people[people.condition == "clean"].reset_index(drop=True)
-    table = photos.any_table(args.img_dir)
+    table = folders.any_table(args.img_dir)
     written = submission.write_identified(table, people, siamese, threshold, args.output, **options)
     return written, lambda: explain.identified_pairs(table, people, *written.values.T)
 
 
 def on_flat(args, siamese, threshold, options):
-    from facecom import explain, photos, submission
+    from facecom.data import folders
+    from facecom.inference import submission
+    from facecom.report import explain
 
-    table = photos.any_table(args.img_dir)
+    table = folders.any_table(args.img_dir)
     written = submission.write_all_pairs(table, siamese, threshold, args.output, args.nearest, **options)
     return written, lambda: explain.written_pairs(args.output, args.img_dir)
 
 
 def way_of(args: argparse.Namespace):
     """Which of the functions above the flags and the folder ask for."""
-    from facecom.photos import layout
+    from facecom.data.folders import layout
 
     if args.pairs:
         return on_pairs
@@ -119,8 +129,8 @@ def main(args: argparse.Namespace) -> int:
 
 
 def test(args: argparse.Namespace) -> int:
-    from facecom.operating_points import in_words
-    from facecom.verifier import decide_at
+    from facecom.evaluation.operating_points import in_words
+    from facecom.inference.verifier import decide_at
 
     way = way_of(args)  # a wrong folder is said before the network is loaded
     refuse_what_does_nothing(args, way)
@@ -131,7 +141,7 @@ def test(args: argparse.Namespace) -> int:
     written, pairs = way(args, siamese, threshold, options)
     code = testing.finish(args, written)
     if args.explain:
-        from facecom import explain
+        from facecom.report import explain
 
         explain.write_pairs(args.explain, siamese, pairs(), threshold)
         print(f"wrote {args.explain / 'explain.csv'} and its pictures")

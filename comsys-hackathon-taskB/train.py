@@ -12,7 +12,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from facecom import cli, recipes  # noqa: E402
+from facecom import cli  # noqa: E402
+from facecom.training import recipes  # noqa: E402
 
 BEST = "best_siamese_convnext.pt"
 
@@ -33,8 +34,8 @@ def get_args_parser() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    from facecom.siamese_training import SiameseJob  # here, so that --help is instant
-    from facecom.training import run
+    from facecom.training.loop import run
+    from facecom.training.siamese import SiameseJob  # here, so that --help is instant
 
     best = run(SiameseJob, recipes.resolve(args, "siamese"))
     print(f"best epoch {best['epoch']}: {args.output}")

@@ -6,10 +6,11 @@ from facecom import FaceVerifier, GenderPredictor
 from importlib import import_module
 
 _HOMES = {
-    "FaceVerifier": "facecom.verifier",
-    "Verification": "facecom.verifier",
-    "GenderPredictor": "facecom.gender",
+    "FaceVerifier": "facecom.inference.verifier",
+    "Verification": "facecom.inference.verifier",
+    "GenderPredictor": "facecom.inference.gender",
     "FacecomError": "facecom.errors",
+    "read_photo": "facecom.data.images",
 }
 
 __all__ = list(_HOMES)

@@ -16,11 +16,16 @@ from typing import TYPE_CHECKING
 import yaml
 
 from facecom.errors import FacecomError, FacecomWarning
-from facecom.faces import ALIGNMENTS
 from facecom.files import write_whole
 
 if TYPE_CHECKING:
     import torch
+
+#: `--align`: how the face is found.
+ALIGNMENTS = ("finder", "yunet", "fixed", "off")
+
+
+DEFAULT_ALIGN = "finder" if (Path(__file__).parent / "weights" / "landmarks.pt").exists() else "fixed"
 
 #: The file of a run folder that holds its settings.
 SETTINGS = "args.yaml"

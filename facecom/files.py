@@ -4,12 +4,46 @@ import contextlib
 import errno
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 from facecom.errors import FacecomError
+
+#: This program's own open files, by name: to be written to and never replaced, even where they lead to a file.
+OWN_OUTPUT = ("/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc/")
+
+
+class Place(NamedTuple):
+    """Where a path leads. path: the file itself, links followed; stream: what is there takes bytes one after the other
+    (a device, a pipe, this program's own output) and must be written to as it is."""
+
+    path: Path
+    stream: bool
+
+
+def place_of(path: str | Path) -> Place:
+    """What writing to `path` means: nothing that is not a regular file is ever replaced.
+
+    Raises FacecomError for a folder, a socket, a disk, and links that lead in a circle.
+    """
+    path = Path(path)
+    try:
+        mode = os.stat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return Place(Path(os.path.realpath(path)), stream=False)
+    except OSError as error:
+        raise FacecomError(write_error(path, error)) from error
+    if stat.S_ISDIR(mode):
+        raise FacecomError(write_error(path, OSError(errno.EISDIR, "")))
+    if stat.S_ISSOCK(mode) or stat.S_ISBLK(mode):
+        kind = "socket" if stat.S_ISSOCK(mode) else "disk"
+        raise FacecomError(f"cannot write {path}: that is a {kind}; choose another name")
+    if not stat.S_ISREG(mode) or str(path).startswith(OWN_OUTPUT):
+        return Place(path, stream=True)
+    return Place(Path(os.path.realpath(path)), stream=False)
 
 
 @contextlib.contextmanager
@@ -18,23 +52,30 @@ def write_whole(path: str | Path, mode: str = "w", **open_kwargs) -> Iterator[IO
 
     mode, open_kwargs: as for `open`. Text is UTF-8 unless `encoding` says otherwise. Missing folders above are made.
     The file lies under a temporary name in the same folder, reaches the disk (fsync) and is renamed; after any
-    exception it is gone and an older file at `path` is as it was. Raises FacecomError when the system refuses
-    (full disk, no permission), naming the path and the remedy.
+    exception it is gone and an older file at `path` is as it was. A link is followed; a device or a pipe is written to
+    at the end. Raises FacecomError when the system refuses (full disk, no permission) and where `place_of` does, naming
+    the path and the remedy.
     """
-    path = Path(path)
+    place = place_of(path)
     if "b" not in mode:
         open_kwargs.setdefault("encoding", "utf-8")
     temporary = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        folder = None if place.stream else place.path.parent
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=".facecom.", suffix=".part", dir=folder)
         with open(handle, mode, **open_kwargs) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp's file is the owner's alone; a result is no secret
-        os.replace(temporary, path)
-        temporary = None
+        if place.stream:
+            with open(temporary, "rb") as source, open(place.path, "wb") as target:
+                shutil.copyfileobj(source, target)
+        else:
+            os.chmod(temporary, 0o666 & ~_umask())  # mkstemp's file is the owner's alone; a result is no secret
+            os.replace(temporary, place.path)
+            temporary = None
     except OSError as error:
         raise FacecomError(write_error(path, error)) from error
     finally:
@@ -47,24 +88,25 @@ def write_whole(path: str | Path, mode: str = "w", **open_kwargs) -> Iterator[IO
 def whole_folder(path: str | Path) -> Iterator[Path]:
     """A new folder beside `path` to fill, which becomes `path` only when everything is in it.
 
-    path: must not exist, or be an empty folder. After any exception the new folder is gone with all that is in it.
-    Raises FacecomError when `path` holds something, and when the system refuses (full disk, no permission).
+    path: must not exist, or be an empty folder; a link is followed. After any exception the new folder is gone with all
+    that is in it. Raises FacecomError when `path` holds something, and when the system refuses (full disk, no
+    permission).
     """
-    path = Path(path)
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+    target = Path(os.path.realpath(path))
+    if os.path.lexists(target) and (not target.is_dir() or any(target.iterdir())):
         raise FacecomError(f"{path} exists already; remove it or choose another folder")
     temporary = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_name(f".{path.name}.part")
-        if fresh.exists():  # of a run that was killed
+        target.parent.mkdir(parents=True, exist_ok=True)
+        fresh = target.with_name(f".{target.name}.part")
+        if fresh.is_dir() and not fresh.is_symlink():  # of a run that was killed
             shutil.rmtree(fresh)
         fresh.mkdir()
         temporary = fresh
         yield temporary
-        if path.exists():
-            path.rmdir()
-        os.replace(temporary, path)
+        if target.exists():
+            target.rmdir()
+        os.replace(temporary, target)
         temporary = None
     except OSError as error:
         raise FacecomError(write_error(path, error)) from error
@@ -73,12 +115,21 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
+def remove_file(path: str | Path) -> None:
+    """Remove a file that an earlier run wrote. A link, a device or a folder of that name stays."""
+    path = Path(path)
+    if path.is_file() and not path.is_symlink():
+        path.unlink()
+
+
 def check_writable(path: str | Path) -> None:
     """Raises FacecomError where `write_whole` could not write `path`, before the work is done. Nothing is left."""
-    path = Path(path)
-    if path.is_dir():
-        raise FacecomError(write_error(path, OSError(errno.EISDIR, "")))
-    above = next(folder for folder in path.absolute().parents if folder.exists())
+    place = place_of(path)
+    if place.stream:
+        if not os.access(place.path, os.W_OK):
+            raise FacecomError(write_error(path, OSError(errno.EACCES, "")))
+        return
+    above = next(folder for folder in place.path.absolute().parents if folder.exists())
     try:
         with tempfile.TemporaryFile(dir=above):
             pass
@@ -95,6 +146,8 @@ def write_error(path: str | Path, error: OSError) -> str:
         errno.EROFS: "the file system is read-only; choose another folder",
         errno.EISDIR: "that is a folder; choose another name",
         errno.ENOTDIR: "a file stands where a folder is needed; choose another name",
+        errno.ELOOP: "links lead in a circle; choose another name",
+        errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
         errno.EEXIST: "a file stands where a folder is needed; choose another name",
     }
     return f"cannot write {path}: {remedies.get(error.errno, error.strerror or error)}"

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 
-from facecom import checkpoint
 from facecom.files import write_whole
+from facecom.models import checkpoint
 
 #: What the shipped weights were trained on, and what taught them.
 SOURCES = {

@@ -18,14 +18,18 @@ import torch
 from sklearn.covariance import shrunk_covariance
 from sklearn.decomposition import PCA
 
-from facecom import checkpoint, cli, metrics
+from facecom import cli
 from facecom.conditions import DISTORTIONS, distort
+from facecom.conditions.jpeg import through_jpeg
+from facecom.data.folders import task_b_table
+from facecom.data.holdback import hold_back
+from facecom.data.images import read_photo
 from facecom.errors import FacecomError
-from facecom.jpeg import through_jpeg
-from facecom.models import build_model
-from facecom.photos import hold_back, read_photo, task_b_table
-from facecom.same_photo import SIDE, gradients
-from pretraining.framings import head_photos
+from facecom.evaluation import metrics
+from facecom.inference.same_photo import SIDE, gradients
+from facecom.models import checkpoint
+from facecom.models.networks import build_model
+from pretraining.photos import head_photos
 from pretraining.provenance import write_provenance
 
 CONFIG = {"side": SIDE, "size": 128}

@@ -58,7 +58,7 @@ def here(tmp_path, monkeypatch) -> Path:
 @pytest.fixture(scope="session")
 def flat(sample_b, tmp_path_factory) -> Path:
     """Five clean photos in one folder: three of one person, two of another. Read only."""
-    from facecom.photos import task_b_table
+    from facecom.data.folders import task_b_table
 
     folder = tmp_path_factory.mktemp("flat")
     people = task_b_table(sample_b / "val").query("condition == 'clean'").groupby("identity")
@@ -88,8 +88,8 @@ def gender_file(tmp_path_factory) -> Path:
 def _random_weights(tmp_path_factory, task, config, **stored) -> Path:
     import torch
 
-    from facecom import checkpoint
-    from facecom.models import build_model
+    from facecom.models import checkpoint
+    from facecom.models.networks import build_model
 
     config |= {"backbone": "test_convnext", "img_size": 64}  # timm's own smallest, for tests
     with torch.random.fork_rng():

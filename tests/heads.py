@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from facecom.extra import LANDMARK_COLUMNS
 from facecom.synthetic import draw_person
+from facecom.training.tables import LANDMARK_COLUMNS
 
 
 def encoded(image: np.ndarray) -> bytes:

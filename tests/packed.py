@@ -1,11 +1,11 @@
-"""Packed crops of drawn people, as `pretraining.crops` writes them."""
+"""Packed crops of drawn people, as `pretraining.encoder.crops` writes them."""
 
 from pathlib import Path
 
 import numpy as np
 
-from facecom.faces import align
-from facecom.holdback import is_held_back
+from facecom.data.holdback import is_held_back
+from facecom.faces.alignment import align
 from facecom.synthetic import draw_person
 
 

@@ -1,9 +1,12 @@
 import os
+import socket
+import stat
+import threading
 
 import pytest
 
 from facecom.errors import FacecomError
-from facecom.files import check_writable, whole_folder, write_whole
+from facecom.files import check_writable, place_of, remove_file, whole_folder, write_whole
 
 
 def test_writes_text_and_bytes_whole(tmp_path):
@@ -83,3 +86,97 @@ def test_a_folder_with_something_in_it_is_not_overwritten(tmp_path):
         with whole_folder(tmp_path / "data") as place:
             (place / "b").write_text("2")
     assert os.listdir(tmp_path / "data") == ["a"] and os.listdir(tmp_path) == ["data"]
+
+
+def test_a_link_is_followed_and_its_target_written_whole(tmp_path):
+    target, link = tmp_path / "there" / "result.csv", tmp_path / "link.csv"
+    target.parent.mkdir()
+    target.write_text("old")
+    link.symlink_to(target)
+    with pytest.raises(KeyError), write_whole(link) as file:
+        file.write("half")
+        raise KeyError
+    assert target.read_text() == "old" and os.listdir(target.parent) == ["result.csv"]
+    with write_whole(link) as file:
+        file.write("new")
+    assert link.is_symlink() and target.read_text() == "new" and os.listdir(tmp_path / "there") == ["result.csv"]
+
+
+def test_a_link_to_nothing_gets_its_target(tmp_path):
+    link = tmp_path / "link.csv"
+    link.symlink_to(tmp_path / "new" / "result.csv")
+    check_writable(link)
+    with write_whole(link) as file:
+        file.write("new")
+    assert link.is_symlink() and (tmp_path / "new" / "result.csv").read_text() == "new"
+
+
+def test_links_in_a_circle_are_one_line(tmp_path):
+    (tmp_path / "a").symlink_to(tmp_path / "b")
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    for call in (check_writable, lambda path: write_whole(path).__enter__()):
+        with pytest.raises(FacecomError, match="cannot write .*a: links lead in a circle"):
+            call(tmp_path / "a")
+    assert sorted(os.listdir(tmp_path)) == ["a", "b"]
+
+
+def test_a_pipe_gets_the_bytes_and_stays_a_pipe(tmp_path):
+    pipe, got = tmp_path / "pipe", []
+    os.mkfifo(pipe)
+    check_writable(pipe)
+    reader = threading.Thread(target=lambda: got.append(pipe.read_bytes()))
+    reader.start()
+    with write_whole(pipe, newline="") as file:
+        file.write("a,b\n")
+    reader.join(timeout=10)
+    assert got == [b"a,b\n"] and stat.S_ISFIFO(pipe.stat().st_mode) and os.listdir(tmp_path) == ["pipe"]
+
+
+def test_a_device_is_written_to_and_stays_a_device(tmp_path):
+    device = tmp_path / "null"
+    try:
+        os.mknod(device, 0o666 | stat.S_IFCHR, os.makedev(1, 3))  # as /dev/null
+        device.write_bytes(b"")
+    except PermissionError:
+        pytest.skip("device files cannot be made, or not be used, here")
+    check_writable(device)
+    with write_whole(device) as file:
+        file.write("x")
+    remove_file(device)
+    assert stat.S_ISCHR(device.stat().st_mode) and os.listdir(tmp_path) == ["null"]
+
+
+def test_a_socket_is_refused_in_one_line(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # names of sockets are short
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind("taken")
+        for call in (check_writable, lambda path: write_whole(path).__enter__()):
+            with pytest.raises(FacecomError, match="cannot write taken: that is a socket"):
+                call("taken")
+    assert stat.S_ISSOCK((tmp_path / "taken").lstat().st_mode)
+
+
+def test_this_program_s_own_output_is_a_stream_wherever_it_leads(tmp_path):
+    with open(tmp_path / "redirected", "w") as file:
+        assert place_of(f"/dev/fd/{file.fileno()}").stream
+        with write_whole(f"/dev/fd/{file.fileno()}") as whole:
+            whole.write("x")
+    assert (tmp_path / "redirected").read_text() == "x"
+
+
+def test_only_files_are_removed(tmp_path):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "kept").write_text("")
+    (tmp_path / "link").symlink_to(tmp_path / "kept")
+    (tmp_path / "folder").mkdir()
+    for name in ("file", "link", "folder", "nothing"):
+        remove_file(tmp_path / name)
+    assert sorted(os.listdir(tmp_path)) == ["folder", "kept", "link"]
+
+
+def test_a_folder_behind_a_link_is_filled(tmp_path):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "there")
+    with whole_folder(tmp_path / "link") as place:
+        (place / "a").write_text("1")
+    assert (tmp_path / "link").is_symlink() and os.listdir(tmp_path / "there") == ["a"]

@@ -45,7 +45,7 @@ def parser_of(script: str) -> argparse.ArgumentParser:
     if hasattr(module, "get_args_parser"):
         return module.get_args_parser()
     make = {"download_data": "data_arguments", "download_weights": "weights_arguments"}[path.stem]
-    return getattr(module.datasets, make)(path.parent.name[-1], path.parent)
+    return getattr(module.download, make)(path.parent.name[-1], path.parent)
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

@@ -1,0 +1,1 @@
+"""What the scripts share: flags, and how a run begins and ends."""

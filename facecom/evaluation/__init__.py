@@ -1,0 +1,1 @@
+"""How good the answers are: metrics, protocols, operating points, calibration, and rows of results."""

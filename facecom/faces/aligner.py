@@ -1,0 +1,80 @@
+"""Photos -> aligned crops, one way or another."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from facecom.cli import ALIGNMENTS, DEFAULT_ALIGN
+from facecom.conditions.impulses import without_impulses
+from facecom.data.images import CROP_SIZE
+from facecom.errors import FacecomError
+from facecom.faces.alignment import align, fixed_landmarks, template_of, whole
+from facecom.faces.finder import _shipped_finder, find
+from facecom.faces.yunet import detect, open_detector
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Aligned(NamedTuple):
+    """crops: RGB uint8 [N, size, size, 3]; confidence: float32 [N], 0 to 1 (NaN: nobody looked); faces: int64 [N],
+    how many were seen; landmarks: float32 [N, 5, 2], pixels of each photo (NaN: nobody looked, or no face)."""
+
+    crops: np.ndarray
+    confidence: np.ndarray
+    faces: np.ndarray
+    landmarks: np.ndarray
+
+
+class Aligner:
+    """Photos -> aligned crops, one way or another.
+
+    mode: `finder` (our own network), `yunet` (OpenCV's detector, for faces that are small in a large scene; where it
+    sees none, the fixed box and confidence 0), `fixed` (FACECOM's central box), `off` (the whole photo); size: side of
+    the crops in pixels; frame: what they show, one of `FRAMES` (with `off`: everything); detector_model: YuNet's ONNX
+    file; device, amp: see `find`. All but `off` see the photos without impulse noise.
+    Raises FacecomError for an unknown mode, a detector that cannot be read, and a finder that is not there.
+    """
+
+    def __init__(
+        self,
+        mode: str = DEFAULT_ALIGN,
+        size: int = CROP_SIZE,
+        detector_model: str | Path | None = None,
+        device: "str | torch.device" = "cpu",
+        amp: "torch.dtype | None" = None,
+        frame: str = "face",
+    ):
+        if mode not in ALIGNMENTS:
+            raise FacecomError(f"unknown alignment {mode!r}: one of {', '.join(ALIGNMENTS)}")
+        self.mode, self.size, self.device, self.amp = mode, size, device, amp
+        self.detector = open_detector(detector_model) if mode == "yunet" else None
+        self.finder = _shipped_finder(str(device)) if mode == "finder" else None
+        self.frame, self.template = frame, template_of(frame)
+
+    def __call__(self, images: list[np.ndarray]) -> Aligned:
+        """images: RGB uint8 [H, W, 3] of any sizes; none gives empty arrays."""
+        if self.mode != "off":
+            images = [without_impulses(image) for image in images]
+        count = len(images)
+        confidence, faces = np.full(count, np.nan, np.float32), np.ones(count, np.int64)
+        landmarks = np.full((count, 5, 2), np.nan, np.float32)
+        if self.mode == "finder":
+            landmarks, confidence = find(images, device=self.device, amp=self.amp, model=self.finder)
+        elif self.mode == "yunet":
+            for i, image in enumerate(images):
+                found, confidence[i], faces[i] = detect(image, self.detector)
+                if found is not None:
+                    landmarks[i] = found
+        crops = np.empty((count, self.size, self.size, 3), np.uint8)
+        for i, image in enumerate(images):
+            crops[i] = self._crop(image, landmarks[i])
+        return Aligned(crops, confidence, faces, landmarks)
+
+    def _crop(self, image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+        if self.mode == "off":
+            return whole(image, self.size)
+        if np.isnan(landmarks).any():
+            landmarks = fixed_landmarks(image)
+        return align(image, landmarks, self.size, self.template)

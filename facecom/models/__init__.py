@@ -1,0 +1,1 @@
+"""Networks and their losses; weight files of all kinds, read and written."""

@@ -1,0 +1,192 @@
+"""One file that needs nothing else: weights, what network they are for, how photos must be prepared, and where to cut.
+
+A checkpoint is `torch.save` of a dict of plain values and tensors, always read back with `weights_only=True`:
+
+    format 1, task, model (state), config (`models.build_model`),
+    preprocessing {size, mean, std, align, frame, colour, mirror},
+    operating_points [{threshold, far, genuine, impostor, identities}, ...], temperature, limits {face_confidence,
+    quality} or None, args, epoch, metrics, data, versions, training {optimizer, scheduler, scaler, rng, ...} or None
+
+The published solution's weights are bare state dicts; `facecom.models.published` says what belongs to them.
+"""
+
+import io
+import pickle
+import platform
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from facecom.errors import FacecomError
+from facecom.files import write_whole
+from facecom.models import published
+from facecom.models.networks import build_model
+
+FORMAT = 1
+
+#: The weights that come with the package, by task: siamese, gender, landmarks, same_photo.
+SHIPPED = Path(__file__).resolve().parents[1] / "weights"
+
+
+@dataclass
+class Loaded:
+    """A network ready for use and all that its checkpoint says about it.
+
+    model: in eval mode, float32, on the CPU; preprocessing: size (pixels), mean and std (three numbers each, of pixels
+    scaled to 0..1), align, frame (`faces.FRAMES`; not said: the face), colour, mirror (whether answers are means over
+    photo and mirror image; not said: they are not); operating_points: the default one first, may be empty; temperature:
+    logits are divided by it (1.0 where none was fitted); info: everything else in the file.
+    """
+
+    model: nn.Module
+    config: dict
+    preprocessing: dict
+    operating_points: list[dict]
+    temperature: float
+    info: dict
+    path: Path
+
+
+def save(
+    path: str | Path,
+    *,
+    task: str,
+    model: nn.Module,
+    config: Mapping,
+    preprocessing: Mapping,
+    operating_points: Sequence[Mapping] = (),
+    temperature: float | None = None,
+    limits: Mapping | None = None,
+    args: Mapping | None = None,
+    epoch: int | None = None,
+    metrics: Mapping | None = None,
+    data: Mapping | None = None,
+    training: Mapping | None = None,
+    half: bool = False,
+) -> None:
+    """Write a checkpoint, whole or not at all.
+
+    config: arguments of the network's class, without `task` and `pretrained`; half: floating weights as fp16;
+    limits: face confidence and quality below which the answer is "cannot tell".
+    Raises FacecomError when the file cannot be written, TypeError for a value that is neither plain nor a tensor.
+    """
+    state = model.state_dict()
+    if half:
+        state = {name: value.half() if value.is_floating_point() else value for name, value in state.items()}
+    content = {
+        "format": FORMAT,
+        "task": task,
+        "model": dict(state),
+        "config": {"task": task, **config},
+        "preprocessing": preprocessing,
+        "operating_points": list(operating_points),
+        "temperature": temperature,
+        "limits": limits,
+        "args": args,
+        "epoch": epoch,
+        "metrics": metrics,
+        "data": data,
+        "versions": versions(),
+        "training": training,
+    }
+    buffer = io.BytesIO()  # torch.save turns a full disk into an obscure error; a plain write does not
+    torch.save(plain(content), buffer)
+    with write_whole(path, "wb") as file:
+        file.write(buffer.getbuffer())
+
+
+def load(path: str | Path | None, task: str | None = None) -> Loaded:
+    """The network in a weight file; `None` takes the shipped one.
+
+    path: a checkpoint of `save`, or a bare state dict of the published solution. task: siamese, gender,
+    landmarks or same_photo; None takes any, and is for a path only.
+    Raises FacecomError for a missing file, one that is no weight file, a pickle that would run code, another task's
+    weights, and weights that do not fit their network.
+    """
+    if path is None:
+        path = SHIPPED / f"{task}.pt"
+        if not path.exists():
+            raise FacecomError(f"no {task} weights are shipped with this version: give some with --weights")
+    content = read(path)
+    if "format" not in content:
+        content = published.describe(content, path)
+    if task and content["task"] != task:
+        raise FacecomError(f"{path}: these weights are for the task {content['task']!r}, not {task!r}: give others")
+    content = dict(content)
+    state = content.pop("model")
+    try:
+        model = build_model(content["config"])
+        model.load_state_dict(state)
+    except (RuntimeError, ValueError, TypeError) as error:
+        reason = str(error).strip().splitlines()[-1].strip()
+        raise FacecomError(f"{path}: the weights do not fit the network they name ({reason}): give others") from error
+    return Loaded(
+        model=model.eval(),
+        config=content.pop("config"),
+        preprocessing=content.pop("preprocessing"),
+        operating_points=content.pop("operating_points"),
+        temperature=content.pop("temperature") or 1.0,
+        info=content,
+        path=Path(path),
+    )
+
+
+def read(path: str | Path) -> dict[str, Any]:
+    """What a weight file holds, as it lies: a checkpoint's dict or a bare state dict. Raises FacecomError."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # remarks on foreign pickles: an error follows anyway
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise FacecomError(f"{path}: no such weight file: check the path") from None
+    except IsADirectoryError:
+        raise FacecomError(f"{path}: that is a folder: give the weight file in it") from None
+    except Exception as error:  # damaged bytes make an unpickler raise anything at all
+        # 149 begins the pickles of protocol 4 and later, which torch.save does not write; of other bytes that are no
+        # opcodes (a text file) nothing can be said.
+        code = re.search("unsupported (?!operand)|operand 149", str(error), re.IGNORECASE)
+        if isinstance(error, pickle.UnpicklingError) and code:
+            raise FacecomError(
+                f"{path}: holds more than weights and could run code when loaded; it was not loaded: "
+                "save its plain state_dict instead"
+            ) from error
+        raise FacecomError(f"{path}: not a weight file, or a damaged one: fetch it again or give another") from error
+    if not isinstance(content, Mapping) or not content:
+        raise FacecomError(f"{path}: holds no weights: give a checkpoint or a state_dict")
+    if content.get("format", FORMAT) != FORMAT:
+        raise FacecomError(f"{path}: checkpoint format {content['format']} is not known here: update facecom")
+    return dict(content)
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the libraries that a result depends on."""
+    found = {"python": platform.python_version()}
+    for name in ("facecom", "torch", "timm", "albumentations", "opencv-python-headless", "numpy"):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:  # run from a checkout, or another OpenCV build
+            continue
+    return found
+
+
+def plain(value: Any) -> Any:
+    """The value in types that a safe load accepts: paths as text, NumPy numbers as Python's, mappings as dicts."""
+    if value is None or isinstance(value, bool | int | float | str | bytes | torch.Tensor):
+        return float(value) if isinstance(value, np.floating) else value  # np.float64 is a float, yet not plain
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, Mapping):
+        return {plain(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    raise TypeError(f"a checkpoint holds plain values only, not {type(value).__name__}")

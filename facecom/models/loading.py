@@ -1,0 +1,154 @@
+"""A weight file as a function of aligned crops: checkpoints, the published weights and ONNX files alike."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from facecom.errors import FacecomError
+from facecom.models import checkpoint, mirror, published
+from facecom.models.networks import build_model, face_confidence
+
+#: Key of an ONNX file's metadata under which `export.py` leaves what a checkpoint says besides its weights (JSON).
+ONNX_KEY = "facecom"
+
+#: Where ONNX files run, best first.
+ONNX_PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
+
+
+class CropNetwork(nn.Module):
+    """A network with its preprocessing inside; what runs here is what `export.py` writes.
+
+    forward: crops uint8 RGB [B, size, size, 3] ->
+    task siamese: embeddings float32 [B, 128], unit length, and with a quality head quality float32 [B], 0 to 1;
+    task gender: probability of female, float32 [B], calibrated;
+    task landmarks: landmarks float32 [B, 5, 2], pixels of the crop, and confidence float32 [B], 0 to 1.
+    """
+
+    def __init__(self, model: nn.Module, task: str, preprocessing: dict, temperature: float = 1.0):
+        super().__init__()
+        self.model, self.task, self.temperature = model.eval(), task, temperature
+        self.mirror = preprocessing.get("mirror", False)
+        mean, std = (torch.tensor(preprocessing[name]).view(3, 1, 1) for name in ("mean", "std"))
+        self.register_buffer("gain", 1 / (255 * std))
+        self.register_buffer("offset", -mean / std)
+
+    def prepare(self, crops: torch.Tensor) -> torch.Tensor:
+        """uint8 RGB [B, size, size, 3] -> float32 [B, 3, size, size], scaled to 0..1 and normalised."""
+        return crops.permute(0, 3, 1, 2).float() * self.gain + self.offset
+
+    def forward(self, crops: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        x = self.prepare(crops)
+        if self.task == "landmarks":
+            landmarks, log_error, face = self.model(x)
+            return landmarks, face_confidence(log_error, face)
+        if self.task == "gender":
+            return (torch.sigmoid(mirror.logits(self.model, x, self.mirror) / self.temperature),)
+        embeddings, quality = mirror.embed(self.model, x, self.mirror)
+        return (embeddings,) if self.model.quality is None else (embeddings, quality)
+
+
+@dataclass(frozen=True)
+class Runner:
+    """A loaded weight file.
+
+    forward: crops uint8 RGB [B, size, size, 3] -> arrays as `CropNetwork` gives them, quality always (NaN without a
+    quality head); operating_points: the default one first, may be empty; limits: `face_confidence` and `quality` below
+    which the answer is "cannot tell", may be empty; network: None for an ONNX file.
+    """
+
+    task: str
+    path: Path
+    forward: Callable[[np.ndarray], tuple[np.ndarray, ...]]
+    preprocessing: dict
+    operating_points: list[dict] = field(default_factory=list)
+    limits: dict = field(default_factory=dict)
+    network: CropNetwork | None = None
+
+
+def load(
+    path: str | Path | None,
+    task: str,
+    device: torch.device | str = "cpu",
+    amp: torch.dtype | None = None,
+    normalize: bool = False,
+) -> Runner:
+    """The weight file at `path` (None: the shipped one), ready on `device`.
+
+    amp: `cli.pick_amp`'s half precision, None for float32; ONNX files always run in float32. normalize: ImageNet
+    normalisation for published gender weights, whose own test left it out; others say themselves what they need.
+    Raises FacecomError.
+    """
+    if path is not None and Path(path).suffix.lower() == ".onnx":
+        return _load_onnx(Path(path), task, device)
+    loaded = checkpoint.load(path, task)
+    if normalize and loaded.info["format"] is None:
+        loaded.preprocessing |= {"mean": published.IMAGENET_MEAN, "std": published.IMAGENET_STD}
+    return of_checkpoint(loaded, task, device, amp)
+
+
+def untrained(task: str, device: torch.device | str = "cpu") -> Runner:
+    """The published network with random weights: it answers as fast as the trained one, and means nothing."""
+    preprocessing = {"siamese": published.SIAMESE_PREPROCESSING, "gender": published.GENDER_PREPROCESSING}[task]
+    config = {"task": task, "backbone": published.BACKBONE[task], "img_size": preprocessing["size"]}
+    points = [{"threshold": published.SIAMESE_THRESHOLD, "far": None}] if task == "siamese" else []
+    model = build_model(config).eval()
+    loaded = checkpoint.Loaded(model, config, preprocessing, points, 1.0, {}, Path("random weights"))
+    return of_checkpoint(loaded, task, device)
+
+
+def of_checkpoint(
+    loaded: checkpoint.Loaded, task: str, device: torch.device | str = "cpu", amp: torch.dtype | None = None
+) -> Runner:
+    """The runner of a loaded checkpoint."""
+    network = CropNetwork(loaded.model, task, loaded.preprocessing, loaded.temperature).to(device)
+
+    def forward(crops):
+        with torch.inference_mode(), torch.autocast(torch.device(device).type, amp, enabled=amp is not None):
+            outputs = network(torch.from_numpy(crops).to(device))
+        return _with_quality(task, [output.float().cpu().numpy() for output in outputs])
+
+    limits = loaded.info.get("limits") or {}
+    return Runner(task, loaded.path, forward, loaded.preprocessing, loaded.operating_points, limits, network)
+
+
+def open_onnx(path: Path, device: torch.device | str = "cpu"):
+    """An onnxruntime session of a file. Raises FacecomError for a file that is none, and without onnxruntime."""
+    try:
+        import onnxruntime
+    except ImportError:
+        raise FacecomError(f'{path}: ONNX weights need onnxruntime: pip install -e ".[export]"') from None
+    if not path.is_file():
+        raise FacecomError(f"{path}: no such weight file: check the path")
+    wanted = ("CPUExecutionProvider",) if torch.device(device).type == "cpu" else ONNX_PROVIDERS
+    providers = [name for name in wanted if name in onnxruntime.get_available_providers()]
+    try:
+        return onnxruntime.InferenceSession(str(path), providers=providers)
+    except Exception as error:  # onnxruntime's errors share no public base class
+        raise FacecomError(f"{path}: not an ONNX file, or a damaged one: export it again") from error
+
+
+def _load_onnx(path: Path, task: str, device: torch.device | str) -> Runner:
+    session = open_onnx(path, device)
+    stored = session.get_modelmeta().custom_metadata_map.get(ONNX_KEY)
+    if stored is None:
+        raise FacecomError(f"{path}: not written by `python -m facecom.export`, so how to prepare photos is unknown")
+    about = json.loads(stored)
+    if about["task"] != task:
+        raise FacecomError(f"{path}: these weights are for the task {about['task']!r}, not {task!r}: give others")
+    name = session.get_inputs()[0].name
+
+    def forward(crops):
+        return _with_quality(task, session.run(None, {name: crops}))
+
+    return Runner(task, path, forward, about["preprocessing"], about["operating_points"], about["limits"])
+
+
+def _with_quality(task: str, outputs: list[np.ndarray]) -> tuple[np.ndarray, ...]:
+    if task == "siamese" and len(outputs) == 1:
+        outputs.append(np.full(len(outputs[0]), np.nan, np.float32))
+    return tuple(outputs)

@@ -1,0 +1,1 @@
+"""What a person reads: the HTML report, its plots, and what the network looked at."""

@@ -1,0 +1,113 @@
+"""What a task brings to the training loop (`training.py`)."""
+
+import argparse
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+from facecom import cli
+from facecom.data.augmentation import derived_seed
+from facecom.models.depthwise import speed_up
+from facecom.models.initial import Start, face_limit
+from facecom.training.preparation import kind_of, training_transforms
+from facecom.training.samples import Samples, batches, evaluation_batches
+
+
+class Job:
+    """The part that both tasks share; each adds an optimizer and the methods that raise here.
+
+    sets, data: of `preparation.open_data`. amp: half precision or None; select: the column of the log that decides
+    which epoch is best (higher is better); judge_start: whether the network that training starts from is a candidate.
+    """
+
+    task: str
+    data_set: str
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    select: str
+
+    def __init__(self, args: argparse.Namespace, start: Start, preprocessing: dict, sets: dict, data: dict, device):
+        self.args, self.sets, self.data = args, sets, data
+        self.config, self.preprocessing = start.config, preprocessing
+        self.limits = start.limits or face_limit(preprocessing["align"])
+        self.judge_start = start.whole
+        self.mirror = preprocessing["mirror"]
+        self.device, self.amp = device, cli.pick_amp(args.amp, device)
+        self.model = start.model.to(device, memory_format=torch.channels_last)
+        if device.type == "cpu":
+            speed_up(self.model)
+        self.published = args.recipe == "published"
+        self.transforms = training_transforms(self.task, args, preprocessing)
+        self.operating_points: list[dict] = []
+        self.temperature: float | None = None
+
+    def batches(self, epoch: int) -> DataLoader:
+        """The training batches of an epoch: views float32 [B, 3, S, S] and numbers float32 [B] in tuples."""
+        raise NotImplementedError
+
+    def published_lr(self, epoch: int) -> float:
+        """What the published recipe makes of the learning rates in an epoch (from 0), as a share of their highest."""
+        raise NotImplementedError
+
+    def set_lr(self, done: float) -> float:
+        """Set the learning rates for what comes after `done` epochs: a cosine that falls once, over the whole run and
+        step by step, so that short runs end calm too; or as published, epoch by epoch. Returns that of the head."""
+        share = self.published_lr(int(done)) if self.published else cosine(done / self.args.epochs)
+        for group in self.optimizer.param_groups:
+            group["lr"] = share * group.setdefault("initial_lr", group["lr"])
+        return self.optimizer.param_groups[-1]["lr"]
+
+    def loss(self, batch: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """(mean loss, answers bool [B], labels bool [B]) of a batch on the network's device."""
+        raise NotImplementedError
+
+    def evaluate(self) -> dict[str, float]:
+        """`held_<metric>` of held-back people and `val_<metric>`; settles operating points and temperature."""
+        raise NotImplementedError
+
+    def draw_seed(self, epoch: int) -> int:
+        """Seed of what is drawn for an epoch; in the published recipe it is drawn once, only the order changes."""
+        return derived_seed(self.args.seed, 0 if self.published else epoch)
+
+    def shuffled(self, epoch: int, rows: np.ndarray, numbers: np.ndarray) -> DataLoader:
+        """Batches of training samples in an order of the epoch's own. rows: int [N, V]; numbers: [N, M]."""
+        table, crops = self.sets["train"]
+        order = np.random.default_rng(derived_seed(self.args.seed, epoch, 1)).permutation(len(rows))
+        seed = derived_seed(self.args.seed, epoch, 2)
+        samples = Samples(crops, self.transforms, kind_of(table), rows[order], numbers[order], seed)
+        workers, whole = self.args.workers, not self.published
+        return batches(samples, self.args.batch_size, workers=workers, device=self.device, whole=whole)
+
+    def answers(self, call: Callable[[torch.Tensor], torch.Tensor], crops: Sequence) -> np.ndarray:
+        """What the network (`call`: itself or a method of it) says about all crops as they are: float32 [N, ...]."""
+        self.model.eval()
+        found = []
+        loader = evaluation_batches(crops, self.transforms["eval"], workers=self.args.workers, device=self.device)
+        with torch.inference_mode(), autocast(self.device, self.amp):
+            for (x,) in loader:
+                x = x.to(self.device, memory_format=torch.channels_last)
+                found.append(call(x).float().cpu().numpy())
+        return np.concatenate(found)
+
+    def content(self) -> dict:
+        """Arguments of `checkpoint.save` that the last `evaluate` settled, and those that never change."""
+        names = ("task", "config", "preprocessing", "operating_points", "temperature", "limits", "data")
+        return {name: getattr(self, name) for name in names}
+
+    def resume(self, content: dict) -> None:
+        """Put back what `content` said."""
+        self.operating_points, self.temperature = content["operating_points"], content["temperature"]
+
+
+def cosine(share: float) -> float:
+    """1 at 0, 0 at 1 (Loshchilov and Hutter, ICLR 2017)."""
+    return 0.5 + 0.5 * math.cos(math.pi * share)
+
+
+def autocast(device: torch.device, amp: torch.dtype | None) -> torch.autocast:
+    """The context of half precision; None is float32."""
+    return torch.autocast(device.type, amp or torch.bfloat16, enabled=amp is not None)

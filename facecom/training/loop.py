@@ -1,0 +1,168 @@
+"""The training loop of both tasks: an epoch, early stopping, half precision, and resuming to the bit.
+
+Everything random in an epoch follows from (seed, epoch): an interrupted run that is resumed repeats the epoch it was
+cut in and ends with the weights of a run that was not.
+"""
+
+import argparse
+import random
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from facecom import cli
+from facecom.data.augmentation import derived_seed
+from facecom.errors import FacecomError
+from facecom.evaluation import metrics
+from facecom.models import checkpoint
+from facecom.models.initial import initial_model
+from facecom.training.job import Job, autocast
+from facecom.training.preparation import open_data, preprocessing_of
+from facecom.training.recipes import first_look
+from facecom.training.run_folder import draw_curves, epoch_line, open_run, write_log
+
+#: What is logged about the training photos, as they are seen.
+TRAIN_FIGURES = ("train_loss", "train_accuracy", "train_precision", "train_recall", "train_f1")
+
+
+class EarlyStopping:
+    """Counts epochs without a better figure; higher is better, and an undefined figure is never better."""
+
+    def __init__(self, patience: int):
+        self.patience, self.best, self.waited = patience, -np.inf, 0
+
+    def improved(self, figure: float) -> bool:
+        """Whether this epoch is the best so far."""
+        better = bool(figure > self.best)
+        self.best, self.waited = (float(figure), 0) if better else (self.best, self.waited + 1)
+        return better
+
+    @property
+    def over(self) -> bool:
+        """Whether `patience` epochs in a row were no better."""
+        return self.waited >= self.patience
+
+
+def run(job_type: type[Job], args: argparse.Namespace) -> dict[str, float]:
+    """A whole training run by its settings (`recipes.training_arguments`). Returns the log row of the best epoch."""
+    device = cli.pick_device(args.device)
+    resume = open_run(args.run_dir, args.resume)
+    seed_everything(args.seed)
+    asked = {name: getattr(args, name) for name in ("backbone", "pool", "img_size")}
+    published = args.recipe == "published"
+    asked |= {"new_size": first_look(args, job_type.task)[1], "layer_scale": published or None}
+    start = initial_model(job_type.task, args.init, **asked)
+    print(start.said)
+    preprocessing = preprocessing_of(job_type.task, args, start)
+    sets, data = open_data(job_type.data_set, args, preprocessing, device)
+    job = job_type(args, start, preprocessing, sets, data, device)
+    cli.save_settings(Path(args.run_dir) / cli.SETTINGS, args)
+    return fit(job, args, resume)
+
+
+def fit(job: Job, args: argparse.Namespace, resume: Path | None = None) -> dict[str, float]:
+    """Train and keep the books: `last.pt`, `best.pt`, `log.csv` and `curves.png` in run_dir, the best also as `output`.
+
+    args: run_dir, output, epochs, patience, seed, quiet, and more that is stored with the weights; resume: the
+    `last.pt` to go on from. Returns the log row of the best epoch.
+    """
+    run_dir, stop, rows = Path(args.run_dir), EarlyStopping(args.patience), []
+    device = next(job.model.parameters()).device
+    scaler = torch.amp.GradScaler(device.type, enabled=job.amp == torch.float16)
+    if resume:
+        rows = restore(resume, job, scaler, stop)
+        print(f"resumes after epoch {rows[-1]['epoch']}")
+    first = rows[-1]["epoch"] + 1 if rows else 0 if job.judge_start else 1
+    for epoch in range(first, args.epochs + 1):
+        if stop.over:
+            print(f"stops early: no better {job.select} in {args.patience} epochs")
+            break
+        seed_everything(derived_seed(args.seed, epoch))
+        row = {"epoch": epoch, "lr": job.set_lr(max(0, epoch - 1))}
+        if epoch:
+            name = f"epoch {epoch}/{args.epochs}"
+            row |= train_one_epoch(job, job.batches(epoch), scaler, epoch, quiet=args.quiet, name=name)
+        else:
+            row |= dict.fromkeys(TRAIN_FIGURES, np.nan)
+        row |= job.evaluate()
+        rows.append(row)
+        better = stop.improved(row[job.select])
+        content = {"model": job.model, "args": vars(args), "epoch": epoch, "metrics": row, **job.content()}
+        if better or len(rows) == 1:
+            checkpoint.save(run_dir / "best.pt", **content)
+            checkpoint.save(args.output, **content)
+        # The last: from here on this epoch counts as done.
+        checkpoint.save(run_dir / "last.pt", **content, training=training_state(job, scaler, stop, rows))
+        write_log(run_dir / "log.csv", rows)
+        print(epoch_line(row, args.epochs) + ("  (best)" if better else ""))
+    draw_curves(run_dir / "curves.png", rows)
+    return max(rows, key=lambda row: (row[job.select] == row[job.select], row[job.select]))
+
+
+def train_one_epoch(
+    job: Job, batches: DataLoader, scaler: torch.amp.GradScaler, epoch: int, *, quiet: bool, name: str
+) -> dict[str, float]:
+    """One pass over the batches. Returns the mean of loss, and accuracy, precision, recall and F1, with `train_`."""
+    job.model.train()
+    device = next(job.model.parameters()).device
+    total, answers, truths = 0.0, [], []
+    with tqdm(batches, desc=name, unit="batch", disable=quiet or None, leave=False) as bar:
+        for number, batch in enumerate(bar):
+            job.set_lr(epoch - 1 + number / len(batches))
+            batch = tuple(part.to(device, non_blocking=True) for part in batch)
+            with autocast(device, job.amp):
+                loss, answer, truth = job.loss(batch)
+            job.optimizer.zero_grad(set_to_none=True)
+            scaler.scale(loss).backward()
+            scaler.step(job.optimizer)
+            scaler.update()
+            total += loss.item() * len(truth)
+            answers.append(answer.cpu().numpy())
+            truths.append(truth.cpu().numpy())
+            bar.set_postfix(loss=f"{loss.item():.4f}")
+    answers, truths = np.concatenate(answers), np.concatenate(truths)
+    if not np.isfinite(total):
+        raise FacecomError(f"{name}: the loss is no longer a number: start again with a lower --lr")
+    figures = metrics.classification(truths, answers)
+    figures["loss"] = total / len(truths)
+    return {name: figures[name.removeprefix("train_")] for name in TRAIN_FIGURES}
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python, NumPy and torch (all devices)."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+
+
+def training_state(job: Job, scaler, stop: EarlyStopping, rows: list[dict]) -> dict:
+    """What `restore` needs to go on as if nothing had happened."""
+    return {
+        "optimizer": job.optimizer.state_dict(),
+        "scaler": scaler.state_dict(),
+        "early_stopping": {"best": stop.best, "waited": stop.waited},
+        "rng": {"torch": torch.get_rng_state()},
+        "log": rows,
+    }
+
+
+def restore(path: str | Path, job: Job, scaler, stop: EarlyStopping) -> list[dict]:
+    """Put network, optimizer and counters back to where `path` was written; returns the log until then.
+    Raises FacecomError where that was another network's."""
+    content = checkpoint.read(path)
+    state = content["training"]
+    try:
+        job.model.load_state_dict(content["model"])
+    except RuntimeError as error:
+        raise FacecomError(
+            f"{path}: of another network, or by another version of facecom: start anew with another --run_dir"
+        ) from error
+    job.resume(content)
+    job.optimizer.load_state_dict(state["optimizer"])
+    scaler.load_state_dict(state["scaler"])
+    stop.best, stop.waited = state["early_stopping"]["best"], state["early_stopping"]["waited"]
+    torch.set_rng_state(state["rng"]["torch"])
+    return state["log"]

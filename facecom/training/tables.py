@@ -1,0 +1,112 @@
+"""`--extra_data`: more photos to train on, from folders and from tables (parquet) of encoded photos."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+from torch.utils.data import ConcatDataset, Subset
+
+from facecom.data.folders import GENDERS, task_a_table, task_b_table
+from facecom.data.holdback import group_of, hold_back
+from facecom.data.images import CROP_SIZE
+from facecom.errors import FacecomError
+from facecom.faces.aligner import Aligner
+from facecom.faces.alignment import TEMPLATE
+from facecom.faces.crops import Crops, load_crops
+
+#: Share of the people of an extra source who are held back, as many (and the same ones) as of the shipped encoder's.
+HELD_BACK = 0.05
+
+#: Columns of a table that hold the five landmarks, in pixels of the photo, in the order of `faces.TEMPLATE`.
+LANDMARK_COLUMNS = [
+    f"{p}_{axis}" for p in ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth") for axis in "xy"
+]
+
+
+def open_extra(
+    path: str | Path, task: str, aligner: Aligner, *, workers: int = 2, quiet: bool = False
+) -> tuple[pd.DataFrame, Crops]:
+    """One source of extra photos: [path, file, identity, photo, condition, group, name, source], `gender` for task `A`.
+
+    path: a folder (`male/` and `female/` for task `A`, identity folders for `B`), or a parquet table with a column
+    `image` (encoded photos). A table with `LANDMARK_COLUMNS` holds whole photos, one without holds aligned crops;
+    other columns: `gender` (rows without are left out in task `A`), `identity` (default: each row its own), `source`.
+    group: what must not be split between training and held-back people; name: whose photo it is, as the folder or the
+    table says. Raises FacecomError.
+    """
+    path = Path(path)
+    if path.is_dir():
+        table = (task_a_table if task == "A" else task_b_table)(path).assign(source=path.name)
+        table["group"] = table["name"] = table["identity"]
+        table, crops = load_crops(table, aligner, workers=workers, quiet=quiet, name=f"photos of {path}")
+    else:
+        table, images, landmarks = _read_table(path, task)
+        # Neither kind needs the finder. With --align off the network is to see whole photos.
+        if aligner.mode == "off":
+            landmarks = np.full_like(landmarks, np.nan)
+        elif aligner.frame != "face":  # an aligned crop, whole, is the face's frame only
+            landmarks = np.stack([_in_aligned(*pair) for pair in zip(images, landmarks, strict=True)])
+        crops = Crops(images, landmarks, Aligner("off", aligner.size, frame=aligner.frame))
+    if task == "A" and not set(table["gender"]) <= set(GENDERS):
+        raise FacecomError(f"{path}: holds no male/ and female/ folders: --extra_data needs to know the gender")
+    return table, crops
+
+
+def _read_table(path: Path, task: str) -> tuple[pd.DataFrame, list[bytes], np.ndarray]:
+    """(table, encoded photos, landmarks float32 [N, 5, 2] or NaN) of a parquet file."""
+    try:
+        raw = pd.read_parquet(path)
+    except ImportError:
+        raise FacecomError(f'{path}: tables need pyarrow: pip install -e ".[pretraining]"') from None
+    except FileNotFoundError:
+        raise FacecomError(f"{path}: no such file or folder: check --extra_data") from None
+    except (OSError, ValueError) as error:
+        raise FacecomError(f"{path}: neither a folder nor a parquet table: check --extra_data") from error
+    needed = {"image", "gender"} if task == "A" else {"image", "identity"}
+    if needed - set(raw):
+        raise FacecomError(f"{path}: no column {', '.join(sorted(needed - set(raw)))}: --extra_data needs it")
+    if task == "A":
+        raw = raw[raw["gender"].isin(GENDERS)]
+    raw = raw.reset_index(drop=True)
+    if raw.empty:
+        raise FacecomError(f"{path}: no row that can be used")
+    rows = raw.index.astype(str)
+    table = pd.DataFrame({"path": str(path), "file": rows, "photo": rows, "condition": "clean"})
+    table["source"] = raw["source"] if "source" in raw else path.stem
+    table["identity"] = table["source"] + "/" + (raw["identity"].astype(str) if "identity" in raw else rows)
+    if "gender" in raw:
+        table["gender"] = raw["gender"]
+    own = table["identity"].str.split("/", n=1).str[1]
+    table["name"] = own if "identity" in raw else ""
+    table["group"] = [group_of(*pair) for pair in zip(own, table["source"], strict=True)]
+    if set(LANDMARK_COLUMNS) <= set(raw):
+        landmarks = raw[LANDMARK_COLUMNS].to_numpy(np.float32).reshape(-1, 5, 2)
+    else:
+        landmarks = np.full((len(raw), 5, 2), np.nan, np.float32)
+    return table, raw["image"].tolist(), landmarks
+
+
+def _in_aligned(photo: bytes, landmarks: np.ndarray) -> np.ndarray:
+    """The landmarks of an encoded photo, [5, 2] pixels; where they are unknown (NaN), those of an aligned crop."""
+    if np.isfinite(landmarks).all():
+        return landmarks
+    try:
+        with Image.open(io.BytesIO(photo)) as crop:
+            return TEMPLATE * np.float32(crop.width / CROP_SIZE)
+    except OSError:  # damaged: an error as soon as it is used
+        return landmarks
+
+
+def joined(parts: Sequence[tuple[pd.DataFrame, Sequence]]) -> tuple[pd.DataFrame, Sequence]:
+    """Several tables with their crops as one."""
+    return pd.concat([table for table, _ in parts], ignore_index=True), ConcatDataset([crops for _, crops in parts])
+
+
+def parted(table: pd.DataFrame, crops: Sequence, share: float = HELD_BACK) -> tuple[tuple, tuple]:
+    """A source as (table, crops) to train on and (table, crops) held back, whole groups on either side."""
+    numbered = table.assign(row=np.arange(len(table)))
+    parts = hold_back(numbered, share, groups=numbered["group"])
+    return tuple((part.drop(columns="row"), Subset(crops, part["row"].tolist())) for part in parts)

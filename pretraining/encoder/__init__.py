@@ -1,0 +1,1 @@
+"""The encoder: from teachers' embeddings of clean crops to a SiameseNet for bad ones."""

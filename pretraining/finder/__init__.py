@@ -1,0 +1,1 @@
+"""The face finder: five landmarks and a confidence."""

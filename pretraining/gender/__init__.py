@@ -1,0 +1,1 @@
+"""The gender network as it is shipped."""

@@ -1,0 +1,81 @@
+import numpy as np
+import pandas as pd
+
+from facecom.data.audit import audit
+
+
+def table(tmp_path, split, photos, conditions=None):
+    """A split: photos is a list of (identity, photo); each file has content of its own."""
+    rows = []
+    for i, (identity, photo) in enumerate(photos):
+        path = tmp_path / f"{split}_{i}.jpg"
+        path.write_text(f"{split} {i}")
+        condition = conditions[i] if conditions else "clean"
+        rows.append(
+            {"path": str(path), "file": f"{identity}/{photo}", "identity": identity, "photo": photo}
+            | {"condition": condition}
+        )
+    return pd.DataFrame(rows)
+
+
+def unit(degrees):
+    angle = np.radians(degrees)
+    return np.stack([np.cos(angle), np.sin(angle)], 1).astype(np.float32)
+
+
+def test_near_duplicates_are_pairs_more_alike_than_the_genuine_median(tmp_path):
+    train = table(tmp_path, "train", [("A", "1"), ("A", "2"), ("B", "1"), ("B", "2")])
+    val = table(tmp_path, "val", [("C", "1"), ("C", "2"), ("D", "1")])
+    # Genuine pairs are 10, 30 and 50 degrees apart: the median is cos 30.
+    found = audit(train, val, (unit([0, 10, 90, 120]), unit([200, 250, 31])))
+    near = found[found["kind"] == "near-duplicate"]
+    assert near[["train", "val"]].to_numpy().tolist() == [["A/2", "D/1"]]  # 21 degrees; A/1 is 31 away
+    assert near["detail"].item() == "similarity 0.934, pairs of one person have a median of 0.866"
+
+
+def test_distorted_copies_and_unreadable_photos_are_no_near_duplicates(tmp_path):
+    train = table(tmp_path, "train", [("A", "1"), ("A", "2"), ("A", "1")], ["clean", "clean", "foggy"])
+    val = table(tmp_path, "val", [("C", "1"), ("D", "1")])
+    embeddings = (unit([0, 60, 200]), np.vstack([unit([200]), [[np.nan, np.nan]]]).astype(np.float32))
+    assert "near-duplicate" not in audit(train, val, embeddings)["kind"].tolist()
+
+
+def test_a_photo_unlike_the_others_of_its_person(tmp_path):
+    people = [(f"P{i}", str(j)) for i in range(12) for j in range(3)]
+    degrees = np.array([30.0 * i + 2 * j for i in range(12) for j in range(3)])
+    degrees[[4]] += 180  # the second photo of P1 shows someone else
+    train, val = table(tmp_path, "train", people[:18]), table(tmp_path, "val", people[18:])
+    found = audit(train, val, (unit(degrees[:18]), unit(degrees[18:])))
+    unlike = found[found["kind"] == "unlike the person's other photos"]
+    assert unlike[["train", "val"]].to_numpy().tolist() == [["P1/1", ""]]
+    # cos 178, and about cos 26, the closest that strangers come
+    assert unlike["detail"].item() == "best similarity -0.999, 1 in 1,000 pairs of strangers has more than 0.899"
+
+
+def test_one_photo_a_person_leaves_nothing_to_compare(tmp_path):
+    train, val = table(tmp_path, "train", [("A", "1")]), table(tmp_path, "val", [("B", "1")])
+    assert audit(train, val, (unit([0]), unit([0]))).empty
+
+
+def test_gender_labels_that_differ(tmp_path):
+    labels = pd.DataFrame(
+        [("train", "a.jpg", "male", "male"), ("train", "b.jpg", "male", "both"), ("val", "c.jpg", "female", "male")],
+        columns=["split", "file", "gender", "second_opinion"],
+    )
+    train, val = table(tmp_path, "train", [("A", "1")]), table(tmp_path, "val", [("B", "1")])
+    assert audit(train, val, labels=labels).to_numpy().tolist() == [
+        ["gender labels differ", "b.jpg", "", "male or both"],
+        ["gender labels differ", "", "c.jpg", "female or male"],
+    ]
+
+
+def test_clean_splits_give_an_empty_table(tmp_path):
+    found = audit(table(tmp_path, "train", [("A", "1")]), table(tmp_path, "val", [("B", "1")]))
+    assert found.empty and list(found.columns) == ["kind", "train", "val", "detail"]
+
+
+def test_the_same_content_of_another_name_is_found(tmp_path):
+    train = table(tmp_path, "train", [("A", "1"), ("A", "2")])
+    val = table(tmp_path, "val", [("B", "1")])
+    (tmp_path / "val_0.jpg").write_text("train 1")
+    assert audit(train, val).to_numpy().tolist() == [["identical file", "A/2", "B/1", "7 bytes"]]

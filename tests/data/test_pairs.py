@@ -1,0 +1,97 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from facecom.data.pairs import draw_pairs, published_pairs
+from facecom.errors import FacecomError
+
+
+def table():
+    rows = []
+    for identity, photos in (("Ann", 3), ("Bea", 1), ("Cem", 2)):
+        for number in range(photos):
+            photo = f"{identity}_{number}"
+            rows.append((identity, photo, "clean", f"{identity}/{photo}.jpg"))
+            rows.append((identity, photo, "foggy", f"{identity}/distortion/{photo}_foggy.jpg"))
+    rows.append(("Dan", "Dan_0", "clean", "Dan/Dan_0.jpg"))
+    frame = pd.DataFrame(rows, columns=["identity", "photo", "condition", "file"])
+    return frame.sample(frac=1, random_state=0).reset_index(drop=True)  # no order may be relied on
+
+
+def sides(pairs, rows):
+    return rows.iloc[pairs["a"]].reset_index(drop=True), rows.iloc[pairs["b"]].reset_index(drop=True)
+
+
+def test_each_row_once_half_of_them_genuine():
+    rows = table()
+    pairs = draw_pairs(rows, seed=1)
+    assert sorted(pairs["a"]) == list(range(len(rows)))
+    assert pairs["same"].sum() == 7 and len(pairs) == 13
+    a, b = sides(pairs, rows)
+    assert ((a["identity"] == b["identity"]) == (pairs["same"] == 1)).all()
+
+
+def test_genuine_pairs_take_another_photo_else_another_copy_else_the_file_itself():
+    rows, seen = table(), {"Ann": set(), "Bea": set(), "Cem": set(), "Dan": set()}
+    for seed in range(60):
+        pairs = draw_pairs(rows, seed)
+        a, b = sides(pairs, rows)
+        for one, other, same in zip(a.itertuples(), b.itertuples(), pairs["same"], strict=True):
+            if not same:
+                continue
+            seen[one.identity].add((one.file, other.file))
+            if one.identity in ("Ann", "Cem"):
+                assert one.photo != other.photo
+            elif one.identity == "Bea":
+                assert one.condition != other.condition
+            else:
+                assert one.file == other.file
+    # Everything that may happen does: 6 files with 4 files of other photos each, 4 with 2, 2 with the other copy.
+    assert {name: len(found) for name, found in seen.items()} == {"Ann": 24, "Bea": 2, "Cem": 8, "Dan": 1}
+
+
+def test_impostors_are_drawn_evenly_from_all_other_people():
+    rows = table()
+    counts = np.zeros((len(rows), len(rows)), int)
+    for seed in range(400):
+        pairs = draw_pairs(rows, seed).query("same == 0")
+        counts[pairs["a"], pairs["b"]] += 1
+    others = rows["identity"].to_numpy()[:, None] != rows["identity"].to_numpy()[None]
+    assert (counts[others] > 0).all() and (counts[~others] == 0).all()
+    ann = counts[(rows["identity"] == "Ann").to_numpy()].sum(0)[(rows["identity"] != "Ann").to_numpy()]
+    assert ann.max() < 1.5 * ann.min()
+
+
+def test_the_seed_decides():
+    rows = table()
+    assert draw_pairs(rows, 5).equals(draw_pairs(rows, 5))
+    assert not draw_pairs(rows, 5).equals(draw_pairs(rows, 6))
+    assert published_pairs(rows, 5).equals(published_pairs(rows, 5))
+
+
+def test_published_pairs_are_neighbours_after_flattening():
+    rows = table()
+    pairs = published_pairs(rows, seed=3)
+    a, b = sides(pairs, rows)
+    genuine = [tuple(x) for x in np.stack([a["file"], b["file"]], 1)[pairs["same"] == 1]]
+    flat = ["Ann/Ann_0.jpg", "Ann/distortion/Ann_0_foggy.jpg", "Ann/Ann_1.jpg", "Ann/distortion/Ann_1_foggy.jpg"]
+    flat += ["Ann/Ann_2.jpg", "Ann/distortion/Ann_2_foggy.jpg"]
+    assert genuine[:5] == list(zip(flat, flat[1:], strict=False))
+    assert len(genuine) == 5 + 1 + 3  # Dan has a single file
+    assert pairs["same"].tolist() == [1, 0] * 9
+    assert (pairs["a"][::2].to_numpy() == pairs["a"][1::2].to_numpy()).all()
+    assert (a["identity"] != b["identity"])[pairs["same"] == 0].all()
+
+
+def test_published_impostor_is_the_file_at_the_same_place_counted_round():
+    rows = table().query("identity in ('Ann', 'Cem')").reset_index(drop=True)
+    pairs = published_pairs(rows, seed=0).query("same == 0")
+    a, b = sides(pairs, rows)
+    cem = ["Cem/Cem_0.jpg", "Cem/distortion/Cem_0_foggy.jpg", "Cem/Cem_1.jpg", "Cem/distortion/Cem_1_foggy.jpg"]
+    assert b["file"][a["identity"] == "Ann"].tolist() == [*cem, cem[0]]
+
+
+@pytest.mark.parametrize("draw", [draw_pairs, published_pairs])
+def test_one_person_makes_no_pairs(draw):
+    with pytest.raises(FacecomError, match="at least two people"):
+        draw(table().query("identity == 'Ann'"), 0)

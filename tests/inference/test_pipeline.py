@@ -1,0 +1,127 @@
+import weakref
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from facecom.data.augmentation import eval_transform
+from facecom.errors import FacecomError
+from facecom.inference import ensemble, pipeline
+from facecom.models import checkpoint
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def siamese(siamese_file):
+    return ensemble.load([siamese_file], "siamese")
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Six PNG files of different sizes; the third is text."""
+    rng = np.random.default_rng(0)
+    paths = []
+    for number, shape in enumerate([(64, 64), (80, 60), (50, 90), (64, 64), (33, 35), (128, 100)]):
+        paths.append(tmp_path / f"{number}.png")
+        Image.fromarray(rng.integers(0, 256, (*shape, 3), np.uint8)).save(paths[-1])
+    paths[2].write_text("no photo")
+    return paths
+
+
+def test_answers_are_what_the_network_says_about_each_photo_by_itself(siamese, siamese_file, photos):
+    """Against transforms and network called by hand, without the pipeline."""
+    answers, skipped = pipeline.collect(photos, siamese, batch_size=4)
+    loaded = checkpoint.load(siamese_file, "siamese")
+    transform = eval_transform(64, loaded.preprocessing["mean"], loaded.preprocessing["std"])
+    for row in (0, 3):  # of the network's own size, so no resizing stands between
+        photo = transform(image=np.asarray(Image.open(photos[row])))["image"]
+        with torch.inference_mode():
+            embedding, quality = loaded.model.embed_with_quality(photo[None])
+        np.testing.assert_allclose(answers.outputs[row], embedding[0], atol=1e-5)
+        np.testing.assert_allclose(answers.quality[row], quality[0], atol=1e-5)
+    assert not np.allclose(answers.outputs[0], answers.outputs[3], atol=1e-3)
+    assert skipped == [(2, "not an image")]
+    assert np.isnan(answers.outputs[2]).all() and answers.faces[2] == 0
+
+
+def test_batches_come_in_order_and_do_not_change_the_answers(siamese, photos):
+    batches = list(pipeline.stream(photos, siamese, batch_size=2))
+    assert [batch.rows.tolist() for batch in batches] == [[0, 1], [3], [4, 5]]
+    assert [batch.skipped for batch in batches] == [[], [(2, "not an image")], []]
+    whole, _ = pipeline.collect(photos, siamese, batch_size=64)
+    np.testing.assert_allclose(batches[2].answers.outputs, whole.outputs[4:], atol=1e-6)
+
+
+def test_a_batch_without_a_readable_photo_has_no_answers(siamese, photos):
+    (batch,) = pipeline.stream([photos[2]], siamese)
+    assert batch.answers is None and batch.rows.tolist() == []
+    answers, skipped = pipeline.collect([photos[2]], siamese)
+    assert answers.outputs.shape == (1, 128) and np.isnan(answers.outputs).all() and len(skipped) == 1
+
+
+def test_worker_processes_give_the_same(siamese, photos):
+    alone, _ = pipeline.collect(photos, siamese, batch_size=2, workers=0)
+    together, skipped = pipeline.collect(photos, siamese, batch_size=2, workers=2)
+    np.testing.assert_array_equal(alone.outputs, together.outputs)
+    assert skipped == [(2, "not an image")]
+
+
+def test_arrays_and_paths_give_the_same(siamese, photos):
+    arrays = [np.asarray(Image.open(photos[row])) for row in (0, 1)]
+    by_path, _ = pipeline.collect(photos[:2], siamese)
+    by_array, _ = pipeline.collect(arrays, siamese)
+    np.testing.assert_array_equal(by_path.outputs, by_array.outputs)
+
+
+@pytest.mark.parametrize(
+    "array, said",
+    [
+        (np.zeros((8, 8), np.uint8), r"uint8 \[8, 8\]"),
+        (np.zeros((8, 8, 3), np.float32), r"float32 \[8, 8, 3\]"),
+        (np.zeros((8, 8, 4), np.uint8), r"uint8 \[8, 8, 4\]"),
+        (np.zeros((0, 8, 3), np.uint8), r"uint8 \[0, 8, 3\]"),
+    ],
+)
+def test_an_array_that_is_no_rgb_photo_is_refused(siamese, array, said):
+    with pytest.raises(FacecomError, match=said + r".*image\[:, :, ::-1\]"):
+        pipeline.collect([array], siamese)
+
+
+def test_few_photos_and_arrays_need_no_workers():
+    assert pipeline.default_workers(["a"] * 10) == 0
+    assert pipeline.default_workers([np.zeros((2, 2, 3), np.uint8)] * 1000) == 0
+    assert pipeline.default_workers(["a"] * 1000) in (0, 1, 2)
+
+
+class Lazy(Sequence):
+    """Photos that are made when asked for and counted while they live."""
+
+    def __init__(self, count):
+        self.count, self.alive, self.most = count, 0, 0
+
+    def __len__(self):
+        return self.count
+
+    def __getitem__(self, row):
+        if not 0 <= row < self.count:
+            raise IndexError
+        photo = np.full((64, 64, 3), row, np.uint8)
+        self.alive += 1
+        self.most = max(self.most, self.alive)
+        weakref.finalize(photo, self.gone)
+        return photo
+
+    def gone(self):
+        self.alive -= 1
+
+
+def test_what_is_in_memory_does_not_grow_with_the_number_of_photos(siamese):
+    most = []
+    for count in (12, 48):
+        photos = Lazy(count)
+        assert sum(len(batch.rows) for batch in pipeline.stream(photos, siamese, batch_size=4)) == count
+        most.append(photos.most)
+    assert most[0] == most[1] <= 9  # two batches, and the one that is just checked
