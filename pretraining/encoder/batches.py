@@ -147,20 +147,32 @@ class Batches(torch.utils.data.Dataset):
     """Item `step` is that step's whole batch: (views uint8 [B, size, size, 3], targets float32 [B, 128], labels int64
     [B], -1 where nobody knows who it is).
 
-    people: `People`, whose training crops are drawn; matched: `Matched`, or None for photos alone.
+    people: `People`, whose training crops are drawn; matched: `Matched`, or None for photos alone; part: (rank, how
+    many there are), of several processes that share each batch.
     """
 
-    def __init__(self, people, batch_size: int, steps: int, size: int, settings: Augmentation, seed: int, matched=None):
+    def __init__(
+        self,
+        people,
+        batch_size: int,
+        steps: int,
+        size: int,
+        settings: Augmentation,
+        seed: int,
+        matched=None,
+        part=(0, 1),
+    ):
         self.people, self.indexes, self.batch_size, self.steps = people, people.training, batch_size, steps
-        self.size, self.settings, self.seed, self.matched = size, settings, seed, matched
+        self.size, self.settings, self.seed, self.matched, self.part = size, settings, seed, matched, part
 
     def __len__(self):
         return self.steps
 
     def __getitem__(self, step: int):
         cv2.setNumThreads(0)
-        rng = np.random.default_rng((self.seed, 1, step))
-        chosen = self.indexes[self._places(step)]
+        rank, world = self.part
+        rng = np.random.default_rng((self.seed, 1, step * world + rank))
+        chosen = self.indexes[self._places(step)[rank::world]]
         crops = [self.people.crops[i] for i in chosen]
         targets, labels = self.people.targets[chosen], self.people.labels[chosen]
         count = round(self.matched.share * len(chosen)) if self.matched else 0

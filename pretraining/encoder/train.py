@@ -3,6 +3,7 @@
     python -m pretraining.encoder.train --crops crops --run_dir runs/encoder --photos 2000000 --minutes 140
     python -m pretraining.encoder.train --crops crops --run_dir runs/encoder --resume          # after a cut
     python -m pretraining.encoder.train ... --init runs/encoder/ema.pt                         # the next leg
+    torchrun --nproc_per_node 2 -m pretraining.encoder.train ... --workers 0   # on a CPU (`ranks.py`)
     python -m pretraining.encoder.train ... --init other.pt --refit      # weights that learned from other teachers
 
 Loss: 1 - cosine to the target (`targets.py`), which is of a photo and its mirror image together, so that one look is
@@ -37,6 +38,7 @@ from pretraining.encoder.objective import margin_softmax, normalised, objective
 from pretraining.encoder.optimizers import learning_rate, optimizer_for, set_rate
 from pretraining.encoder.pace import speed_up
 from pretraining.encoder.people import People
+from pretraining.encoder.ranks import average, join
 from pretraining.encoder.refit import refit
 from pretraining.encoder.validation import validate
 
@@ -75,6 +77,7 @@ class Run:
     def __init__(self, args):
         self.args, self.folder = args, Path(args.run_dir)
         self.folder.mkdir(parents=True, exist_ok=True)
+        self.rank, self.world = join()
         torch.manual_seed(args.seed)
         self.config = {"task": "siamese", "backbone": args.backbone, "pool": args.pool, "img_size": args.size}
         self.config |= {"layer_scale": False, "quality": True}
@@ -93,6 +96,8 @@ class Run:
         return min(1.0, max(self.photos / self.args.photos, self.seconds / 60 / self.args.minutes))
 
     def save(self, name="last.pt"):
+        if self.rank:
+            return
         state = {
             "model": self.model.state_dict(),
             "ema": self.ema.module.state_dict(),
@@ -119,13 +124,13 @@ def write(state: dict, path: Path):
     path.with_suffix(".tmp").replace(path)
 
 
-def batches_of(run: Run):
-    """Batches from the present step on."""
+def batches_of(run: Run, part: tuple[int, int]):
+    """Batches from the present step on; part: (rank, how many there are) that share each."""
     args = run.args
     settings = Augmentation(distorted=args.distorted, frame=args.frame)
     total = args.photos // args.batch_size + 1
     matched = Matched(run.people, args.match, args.match_weights, args.blended, args.amp) if args.blended else None
-    data = Batches(run.people, args.batch_size, total, args.size, settings, args.seed, matched)
+    data = Batches(run.people, args.batch_size, total, args.size, settings, args.seed, matched, part)
     return torch.utils.data.DataLoader(
         data,
         batch_size=None,
@@ -138,7 +143,10 @@ def batches_of(run: Run):
 
 def step_back(worker: int) -> None:
     torch.set_num_threads(1)
-    os.nice(WORKER_NICE)
+    if hasattr(os, "sched_setaffinity"):  # the thread that started it may be bound to one core
+        os.sched_setaffinity(0, range(os.cpu_count()))
+    if hasattr(os, "nice"):
+        os.nice(WORKER_NICE)
 
 
 def train_until(run: Run, stop, network, batches) -> None:
@@ -154,16 +162,16 @@ def train_until(run: Run, stop, network, batches) -> None:
             loss, parts = objective(network, views, targets, labels, run.identity_loss, args)
         run.optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        now = time.monotonic()
+        seconds, clock = run.seconds + now - clock, now
+        run.seconds = average(run.model.parameters(), seconds) if run.world > 1 else seconds
         torch.nn.utils.clip_grad_norm_(run.model.parameters(), args.clip)
         run.optimizer.step()
         run.step += 1
         run.ema.update(run.model, step=run.step)
-        run.photos += len(views)
-        now = time.monotonic()
-        run.seconds += now - clock
-        clock = now
+        run.photos += len(views) * run.world
         log.append(parts)
-        if run.step % args.log_every == 0:
+        if run.step % args.log_every == 0 and run.rank == 0:
             means = {name: round(float(np.mean([p[name] for p in log])), 4) for name in parts}
             row = {"step": run.step, "photos": run.photos, "minutes": round(run.seconds / 60, 2), "lr": f"{rate:.2e}"}
             append(run.folder / "log.csv", row | means)
@@ -187,6 +195,8 @@ def append(path: Path, row: dict):
 
 def evaluate(run: Run):
     """Held-back TAR@FAR=1e-3 and rank-1 of the EMA weights, per condition -> validation.csv."""
+    if run.rank:
+        return
     rows = validate(run.ema.module, run.people, run.args.device, run.args.amp, run.args.size, run.args.frame)
     for row in rows:
         append(run.folder / "validation.csv", {"photos": run.photos, "minutes": round(run.seconds / 60, 1)} | row)
@@ -198,15 +208,14 @@ def main(args):
         torch.set_num_threads(args.threads)
     args.amp = pick_amp(args.amp, torch.device(args.device)) is not None
     run = Run(args)
-    batches = batches_of(run)
     if args.resume:
         run.resume()
-        batches = batches_of(run)
     elif args.refit:
-        refit(run.model, batches.dataset, args.device, args.amp)
+        refit(run.model, batches_of(run, (0, 1)).dataset, args.device, args.amp)
         run.ema.set(run.model)
-    (run.folder / "args.json").write_text(json.dumps(vars(args), indent=1))
-    batches = iter(batches)
+    if run.rank == 0:
+        (run.folder / "args.json").write_text(json.dumps(vars(args), indent=1))
+    batches = iter(batches_of(run, (run.rank, run.world)))
     for mark in np.linspace(0, 1, args.validations + 1)[1:]:
         if run.progress >= mark:
             continue

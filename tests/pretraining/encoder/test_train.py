@@ -3,6 +3,9 @@
 import csv
 import json
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -149,6 +152,28 @@ def test_a_resumed_run_ends_with_the_same_weights(crops, tmp_path, monkeypatch):
     whole, cut = (torch.load(tmp_path / name / "last.pt", weights_only=True) for name in ("whole", "cut"))
     assert whole["place"][:2] == cut["place"][:2] == [4, 16]
     assert all(torch.equal(whole["model"][name], cut["model"][name]) for name in whole["model"])
+
+
+def test_two_processes_train_as_one(crops, tmp_path):
+    words = f"--crops {crops} --run_dir {tmp_path / 'run'} --batch_size 8 --photos 16 --size 64 --workers 0 --seed 3"
+    words += " --backbone test_convnext --no-amp --log_every 1 --validations 1 --identity none"
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    run = subprocess.run(
+        [*command, "-m", "pretraining.encoder.train", *words.split()],
+        cwd=Path(__file__).resolve().parents[3], capture_output=True, text=True, timeout=200,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    rows = list(csv.DictReader(open(tmp_path / "run" / "log.csv")))
+    assert [row["photos"] for row in rows] == ["8", "16"]  # written once, counted for both
+    assert torch.load(tmp_path / "run" / "last.pt", weights_only=True)["place"][:2] == [2, 16]
+
+
+def test_the_processes_share_a_batch(crops):
+    people = People(crops)
+    whole = Batches(people, 6, 6, 64, Augmentation(), 0)[2][1]
+    parts = [Batches(people, 6, 6, 64, Augmentation(), 0, part=(rank, 2))[2] for rank in range(2)]
+    assert torch.equal(torch.stack([parts[0][1], parts[1][1]], 1).flatten(0, 1), whole)
+    assert not torch.equal(parts[0][0], parts[1][0])
 
 
 def test_the_next_leg_counts_the_photos_of_the_one_before(crops, tmp_path):
