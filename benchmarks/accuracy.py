@@ -64,7 +64,7 @@ def embedders(args: argparse.Namespace) -> Iterator[tuple[str, str, Embed, list[
     for path in args.onnx:
         for align in args.align or ["fixed"]:
             member = foreign(path, args.mean, args.std)
-            made = ensemble.Ensemble([member], align, args.detector_model, device, amp, faces_only=True)
+            made = ensemble.Ensemble([member], align, args.detector_model, device, amp)
             yield args.name or Path(path).stem, align, embedding_of(made, args), []
     if args.edgeface:
         for align in args.align or ["finder"]:

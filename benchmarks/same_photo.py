@@ -109,7 +109,7 @@ def main(args: argparse.Namespace) -> None:
     if table.loc[table["condition"] == "clean", "identity"].nunique() < 2:
         raise FacecomError(f"{val or train}: clean photos of two people are needed, to exchange their faces")
     device = cli.pick_device(args.device)
-    siamese = ensemble.load([], "siamese", device=device, amp=cli.pick_amp(args.amp, device))
+    siamese = ensemble.load([], "siamese", device=device, amp=cli.pick_amp(args.amp, device), faces_only=False)
     options = {"workers": args.workers, "progress": None if args.quiet else "photos"}
     templates = siamese.templates(pipeline.collect(table["path"].tolist(), siamese, **options)[0])
     rows = pd.DataFrame(stored(table, templates) + exchanged(table, templates, siamese, options))

@@ -71,7 +71,7 @@ def published_recipe(paths: list[str], args: argparse.Namespace) -> Callable:
     from facecom.models import loading
 
     members = [loading.untrained("siamese", args.device)]
-    made = ensemble.Ensemble(members, "off", device=args.device, faces_only=True)
+    made = ensemble.Ensemble(members, "off", device=args.device)
     return lambda: through(made, paths, 32, 2)
 
 

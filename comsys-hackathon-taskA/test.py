@@ -1,9 +1,10 @@
-"""Male or female? Writes a CSV of answers, and scores where the folders say who is which.
+"""Who is on these photos? Writes a CSV of answers, and scores where the folders say who it is.
 
-python test.py --sample                                        drawn people, to check the installation
-python test.py --img_dir photos                                a flat folder: a row a photo
-python test.py --img_dir data/Task_A/val                       male/ and female/: scores too
-python test.py --img_dir data/Task_A/val --conditions_from data/Task_B/val    scores per condition
+python test.py --sample                             drawn people, to check the installation
+python test.py --img_dir data/Task_B/val            identity folders: a row a photo, every protocol's scores
+python test.py --pairs pairs.csv                    image1,image2[,same] -> image1,image2,distance,same
+python test.py --img_dir photos                     a flat folder: all pairs (--nearest K: of each photo the K best)
+python test.py --img_dir photos --gallery people    each photo identified among the people of the gallery
 """
 
 import argparse
@@ -14,88 +15,15 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
 from facecom import cli  # noqa: E402
-from facecom.commands import testing  # noqa: E402
-from facecom.errors import FacecomError  # noqa: E402
-
-
-def main(args: argparse.Namespace) -> int:
-    args.img_dir = args.img_dir or HERE / "test_data"
-    if not args.sample:
-        return test(args)
-    with testing.sample("A") as folder:
-        return test(argparse.Namespace(**vars(args) | {"img_dir": folder, "conditions_from": None}))
-
-
-def test(args: argparse.Namespace) -> int:
-    from facecom.data import folders
-    from facecom.inference import gender, submission
-
-    table = folders.task_a_table(args.img_dir)  # a wrong folder is said before the network is loaded
-    if not table.gender.all() and (args.report or args.conditions_from):
-        flag = "--report" if args.report else "--conditions_from"
-        raise FacecomError(f"{flag}: scores need to know the gender: give --img_dir a folder of male/ and female/")
-    copies = folders.labelled_copies(table, args.conditions_from) if args.conditions_from else None
-    network, options = testing.set_up(args, "gender", HERE, args.normalize)
-    threshold = gender.threshold_of(network)
-    print(f"female from a probability of {threshold:.3f} on")
-    written = submission.write_genders(table, network, threshold, args.output, **options)
-    if table.gender.all():
-        written.skipped += score(args, table, written.values, copies, network, threshold, options)
-    code = testing.finish(args, written)
-    if args.explain:
-        from facecom.report import explain
-
-        explain.write_genders(args.explain, network, table.assign(p_female=written.values[:, 0]), threshold)
-        print(f"wrote {args.explain / 'explain.csv'} and its pictures")
-    return code
-
-
-def score(args, table, values, copies, network, threshold, options) -> list[tuple[str, str]]:
-    """Scores of the photos and their copies; returns (file, reason) of the copies that could not be read."""
-    import numpy as np
-    import pandas as pd
-
-    from facecom.evaluation import protocols, scoring
-    from facecom.inference import gender, pipeline
-    from facecom.report import build
-
-    skipped = []
-    if copies is not None:
-        answers, unread = pipeline.collect(copies.path.to_list(), network, **options)
-        skipped = [(copies.file.iloc[row], reason) for row, reason in unread]
-        verdict = gender.verdicts(answers, network, threshold)
-        table = pd.concat([table, copies], ignore_index=True)
-        values = np.concatenate([values, np.stack([answers.outputs, verdict], 1)])
-    p_female, verdict = values.T
-    rows = protocols.gender(table, p_female, threshold, unsure=np.isnan(verdict), seed=args.seed)
-    scoring.show(rows, args.report)
-    print(f"\n{scoring.confusion(table.gender, verdict)}\n")
-    if args.report:
-        weights = f"Weights: {network.describe()}."
-        audit = testing.audited(args, table, "gender")
-        path = build.write_gender_report(
-            args.report, rows, table, p_female, verdict, threshold, weights=weights, drawn=args.sample, audit=audit
-        )
-        print(f"wrote {path}")
-    return skipped
+from facecom.commands import gender  # noqa: E402
 
 
 def get_args_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        parents=[testing.arguments(), cli.shared_arguments()],
-    )
-    group = parser.add_argument_group("Task A")
-    group.add_argument("--conditions_from", type=Path, metavar="DIR", help="a split of Task B: the distorted copies of "
-                       "the same photos there are judged too, per condition")  # fmt: skip
-    group.add_argument("--labels", type=Path, metavar="CSV", help="with --train_dir: two versions of the labels, "
-                       "split,file,gender,second_opinion; the report lists where they differ")  # fmt: skip
-    group.add_argument("--normalize", action="store_true", help="published weights: normalise photos as their training "
-                       "did and their own test did not")  # fmt: skip
-    # For few photos, starting processes takes longer than they save: None lets the pipeline decide.
-    parser.set_defaults(workers=None)
-    return parser
+    return gender.arguments(__doc__)
+
+
+def main(args: argparse.Namespace) -> int:
+    return gender.main(args, HERE)
 
 
 if __name__ == "__main__":

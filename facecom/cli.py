@@ -80,7 +80,7 @@ def run(
     argv: Sequence[str] | None = None,
     recipes: Mapping[str, Mapping] | None = None,
 ) -> None:
-    """Parse the command line, call `main(args)` and leave the process with its return value (None is 0).
+    """Parse the command line, call `main(args)` and leave the process with its return value, 0 where that is no number.
 
     FacecomWarning becomes one line `note: ...` on stderr, FacecomError one line `error: ...` and exit code 2; Ctrl-C
     exits with 130. Anything else is a defect and shows its traceback.
@@ -91,7 +91,8 @@ def run(
         f"note: {message}\n" if issubclass(category, FacecomWarning) else usual(message, category, *more)
     )
     try:
-        code = main(parse(parser, argv, recipes))
+        found = main(parse(parser, argv, recipes))
+        code = found if isinstance(found, int) else 0
     except FacecomError as error:
         print(f"error: {error}", file=sys.stderr)
         code = 2

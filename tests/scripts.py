@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from facecom import cli
+from facecom.commands.training import RECIPES
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -26,7 +27,7 @@ def run(task, *argv, script="test"):
     path = ROOT / f"comsys-hackathon-task{task}" / f"{script}.py"
     module = module_of(path)
     argv = [*map(str, argv), "--device", "cpu", "--quiet"]
-    recipes = {"A": module.recipes.GENDER, "B": module.recipes.SIAMESE}[task] if script == "train" else None
+    recipes = RECIPES[{"A": "gender", "B": "siamese"}[task]] if script == "train" else None
     with pytest.raises(SystemExit) as left:
         cli.run(module.main, module.get_args_parser(), argv, recipes)
     return left.value.code or 0

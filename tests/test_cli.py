@@ -52,7 +52,8 @@ def test_run_turns_errors_into_one_line_and_an_exit_code(capsys):
     def stopped(args):
         raise KeyboardInterrupt
 
-    for main, code in ((fails, 2), (stopped, 130), (lambda args: 3, 3), (lambda args: None, None)):
+    says = [(fails, 2), (stopped, 130), (lambda args: 3, 3), (lambda args: None, 0), (lambda args: {"a": 1}, 0)]
+    for main, code in says:
         with pytest.raises(SystemExit) as left:
             cli.run(main, parser(), [])
         assert left.value.code == code

@@ -12,8 +12,11 @@ from facecom.errors import FacecomError
 from facecom.files import check_writable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import pandas as pd
 
+    from facecom.inference.ensemble import Ensemble
     from facecom.inference.submission import Written
 
 #: What training leaves in a folder `weights`: the current one's, or the one beside the script.
@@ -65,6 +68,14 @@ def arguments() -> argparse.ArgumentParser:
     return parser
 
 
+def photos_of(args: argparse.Namespace) -> "pd.DataFrame":
+    """The photos that the command line names one by one (`facecom identify a.jpg b.jpg`), or those of `--img_dir`."""
+    from facecom.data import folders
+
+    photos = getattr(args, "photos", None)
+    return folders.listed_table(photos) if photos else folders.any_table(args.img_dir)
+
+
 def set_up(args: argparse.Namespace, task: str, here: Path, normalize: bool = False):
     """(ensemble, options for `predict.stream`) as the flags say; prints which weights are used.
 
@@ -82,7 +93,7 @@ def set_up(args: argparse.Namespace, task: str, here: Path, normalize: bool = Fa
     audit_tables(args, task)  # a wrong path is said before the network has run
     device = cli.pick_device(args.device)
     if args.recipe == "published":
-        args.align, args.batch_size, args.workers, args.amp, args.faces_only = "off", 32, 2, False, True
+        args.align, args.batch_size, args.workers, args.amp, args.same_photo = "off", 32, 2, False, "off"
     amp = cli.pick_amp(args.amp, device)
     if args.recipe == "published" and not args.weights:
         print("no --weights: the published network with random weights, to measure time; its answers mean nothing")
@@ -94,11 +105,20 @@ def set_up(args: argparse.Namespace, task: str, here: Path, normalize: bool = Fa
         size = member.preprocessing["size"]
         if args.recipe == "published" and size != PUBLISHED_SIZE:
             raise FacecomError(f"{member.path}: made for {size} px; --recipe published is for weights of 224 px")
-    faces_only = getattr(args, "faces_only", False)
-    chosen = ensemble.Ensemble(members, args.align, args.detector_model, device, amp, faces_only)
+    chosen = ensemble.Ensemble(members, args.align, args.detector_model, device, amp)
     print(f"weights: {chosen.describe()}")
     progress = None if args.quiet else "photos"
     return chosen, {"batch_size": args.batch_size, "workers": args.workers, "progress": progress}
+
+
+def look_for_copies(args: argparse.Namespace, siamese: "Ensemble", paths: "Iterable[str | Path]") -> None:
+    """Whether two files are one photograph is asked as `--same_photo` says: by default only where their names say that
+    some are copies of others. On other photos it takes different people before one background for one photograph."""
+    from facecom.data.folders import holds_copies
+
+    siamese.describes_photos = args.same_photo == "on" or (args.same_photo == "auto" and holds_copies(paths))
+    if siamese.describes_photos:
+        print("looks whether two files are one photograph, as well as at the faces (--same_photo off: faces alone)")
 
 
 def refuse_what_cannot_be(args: argparse.Namespace) -> None:

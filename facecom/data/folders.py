@@ -3,7 +3,7 @@
 import os
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -29,6 +29,17 @@ def flat_table(folder: str | Path) -> pd.DataFrame:
     if not rows:
         raise FacecomError(f"{folder}: no photos ({', '.join(sorted(PHOTO_TYPES))})")
     return pd.DataFrame(rows)
+
+
+def listed_table(photos: Sequence[str | Path]) -> pd.DataFrame:
+    """Photos named one by one, in that order: [path, file, photo, condition]; file: as it was named.
+
+    Raises FacecomError for a path that is no file.
+    """
+    for path in map(Path, photos):
+        if not path.is_file():
+            raise FacecomError(f"{path}: {'a folder' if path.is_dir() else 'no such file'}: name photos, or one folder")
+    return pd.DataFrame([_row(Path(path), str(path)) for path in photos])
 
 
 def task_a_table(folder: str | Path) -> pd.DataFrame:
@@ -94,6 +105,17 @@ def labelled_copies(table: pd.DataFrame, split: Path) -> pd.DataFrame:
     if copies.empty:
         raise FacecomError(f"{split}: no distorted copies of these photos: give the same split of Task B")
     return copies
+
+
+def holds_copies(paths: Iterable[str | Path]) -> bool:
+    """Whether file names say that one of these files is a distorted copy of another in the same folder, as the
+    organisers' do: `Ann_0001.jpg` and `distortion/Ann_0001_foggy.jpg` or `Ann_0001_foggy.jpg` beside it."""
+    clean, copies = set(), set()
+    for path in map(Path, paths):
+        folder = path.parent.parent if path.parent.name == DISTORTED else path.parent
+        photo, condition = condition_of(path)
+        (clean if condition == "clean" else copies).add((folder, photo))
+    return not clean.isdisjoint(copies)
 
 
 def identity_of(photo: str) -> str:

@@ -38,7 +38,8 @@ class Ensemble:
     the squared distance is the mean of the members' squared distances.
 
     align: how to find the face (`faces.Aligner`'s modes) in place of what each weight file says; detector_model, device
-    and amp: see `faces.Aligner`; faces_only: for verification, do not look whether two files are one photograph.
+    and amp: see `faces.Aligner`; faces_only: False also looks, for verification, whether two files are one photograph
+    (`same_photo`).
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class Ensemble:
         detector_model: str | Path | None = None,
         device: torch.device | str = "cpu",
         amp: torch.dtype | None = None,
-        faces_only: bool = False,
+        faces_only: bool = True,
     ):
         self.task, self.members = members[0].task, list(members)
         self.describes_photos = self.task == "siamese" and not faces_only
@@ -139,7 +140,7 @@ def load(
     device: torch.device | str = "cpu",
     amp: torch.dtype | None = None,
     normalize: bool = False,
-    faces_only: bool = False,
+    faces_only: bool = True,
 ) -> Ensemble:
     """The ensemble of these weight files (None or an empty list: the shipped one).
 

@@ -20,7 +20,7 @@ from facecom.inference.templates import distances
 
 @dataclass(frozen=True)
 class Verification:
-    """distance: 0 (one photograph twice) to 2; same: True, False, or None for cannot tell; threshold: the distance up
+    """distance: 0 to 2; same: True, False, or None for cannot tell; threshold: the distance up
     to which two photos are called the same person; far: share of strangers' pairs that pass it, None where unknown."""
 
     distance: float
@@ -36,7 +36,7 @@ class FaceVerifier:
     weights: checkpoint or .onnx, several for an ensemble, none for the shipped one; far: which of the stored operating
     points to decide at (None: the first); align: `finder|yunet|fixed|off` in place of what the weights say; device:
     auto, cpu or cuda; amp: half precision where the device is fast at it; workers: processes that decode; faces_only:
-    judge the face alone, and do not look whether both photos are one photograph.
+    False looks whether both files are one photograph, too: for data sets of copies, not for photos of one camera.
     Raises FacecomError for weights that cannot be used, and for a `far` that they have no operating point for.
     """
 
@@ -50,7 +50,7 @@ class FaceVerifier:
         amp: bool = True,
         batch_size: int = BATCH_SIZE,
         workers: int | None = None,
-        faces_only: bool = False,
+        faces_only: bool = True,
     ):
         device = pick_device(device)
         self.ensemble = ensemble.load(

@@ -111,11 +111,12 @@ def _to_onnx(network, crops, names, settings: dict) -> bytes:
     return model.SerializeToString()
 
 
-def main(args: argparse.Namespace) -> None:
+def main(args: argparse.Namespace) -> dict:
     differences = export(args.weights, args.task, args.output)
     said = ", ".join(f"{name} {difference:.1e}" for name, difference in differences.items())
     print(f"wrote {args.output} ({args.output.stat().st_size / 1e6:.1f} MB, opset {OPSET})")
     print(f"largest difference from torch: {said}")
+    return {"output": str(args.output), "differences": differences}
 
 
 def get_args_parser() -> argparse.ArgumentParser:

@@ -71,7 +71,7 @@ def claims(found: Found) -> list[str]:
             page.paragraph(
                 f"{100 * share['value']:.1f} % of the published protocol's genuine pairs ({share['count']:,}) are one "
                 "photo under two filters. Who knows the photo, not the person, scores high on those and with the own "
-                "photo in the gallery (facecom looks for it too, unless told --faces_only); the last two lines need "
+                "photo in the gallery (facecom looks for it too, by --same_photo); the last two lines need "
                 "another photo of the person."
             )
         )

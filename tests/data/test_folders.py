@@ -280,3 +280,19 @@ def test_one_persons_folder_is_flat(tmp_path):
         (tmp_path / name).write_bytes(b"")
     assert folders.layout(tmp_path) == "flat"
     assert folders.any_table(tmp_path).file.tolist() == ["Ann_0001.jpg"]
+
+
+@pytest.mark.parametrize(
+    "files, expected",
+    [
+        (["Ann/Ann_1.jpg", "Ann/distortion/Ann_1_foggy.jpg"], True),
+        (["Ann_1.jpg", "Ann_1_foggy.jpg"], True),
+        (["Ann/Ann_1.jpg", "Bob/distortion/Ann_1_foggy.jpg"], False),
+        (["Ann/Ann_1.jpg", "Ann/distortion/Ann_2_foggy.jpg"], False),
+        (["Ann/Ann_1.jpg", "Ann/Ann_2.jpg"], False),
+        (["Ann_1_foggy.jpg", "Ann_1_rainy.jpg"], False),
+        ([], False),
+    ],
+)
+def test_names_that_say_that_a_file_is_a_copy_of_another(files, expected):
+    assert folders.holds_copies(files) == expected

@@ -53,10 +53,10 @@ def test_identity_folders_give_a_row_a_file_and_every_protocol(here, sample_b, s
 
 
 def test_a_copy_of_a_photo_is_known_as_such(here, sample_b, siamese_file):
-    """Untrained weights know nobody, yet the own photo is found; --faces_only does not look for it."""
+    """Untrained weights know nobody, yet the own photo is found where names say that there are copies."""
     table = task_b_table(sample_b / "val")
     own = "protocol == 'identification-own-photo' and condition == 'resized' and metric == 'rank1'"
-    for flags in ([], ["--faces_only"]):
+    for flags in ([], ["--same_photo", "off"], ["--faces_only"]):
         assert run("B", "--weights", siamese_file, "--img_dir", sample_b / "val", "--report", "r", *flags) == 0
         resized = [row for row, c in zip(rows_of("submission.csv"), table.condition, strict=True) if c == "resized"]
         names = table.identity[table.condition == "resized"].tolist()
@@ -66,6 +66,21 @@ def test_a_copy_of_a_photo_is_known_as_such(here, sample_b, siamese_file):
             assert [row["identity"] for row in resized] == names
             assert all(row["distance"] == "0.0000" and row["same"] == "1" for row in resized)
             assert pd.read_csv("r/metrics.csv").query(own).value.item() == 1
+
+
+def test_whether_it_is_one_photograph_is_asked_where_names_say_so(here, sample_b, siamese_file, capsys):
+    """The same files under names that say nothing are judged by their faces, unless one insists."""
+    asked = "looks whether two files are one photograph"
+    table = task_b_table(sample_b / "val").groupby("identity").head(8)
+    for row in table.itertuples():
+        person = here / "people" / row.identity
+        person.mkdir(parents=True, exist_ok=True)
+        shutil.copy(row.path, person / f"{row.Index}.jpg")
+    for flags, expected in ([], False), (["--same_photo", "on"], True):
+        assert run("B", "--weights", siamese_file, "--img_dir", "people", *flags) == 0
+        assert (asked in capsys.readouterr().out) == expected
+    assert run("B", "--weights", siamese_file, "--img_dir", sample_b / "val") == 0
+    assert asked in capsys.readouterr().out
 
 
 def test_the_baseline_is_scored_beside(here, sample_b, siamese_file):

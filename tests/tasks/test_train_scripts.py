@@ -12,7 +12,7 @@ from scripts import module_of
 from facecom import cli
 from facecom.errors import FacecomError
 from facecom.models import checkpoint
-from facecom.training import gender, siamese
+from facecom.training import gender, recipes, siamese
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = "--backbone test_convnext --pool map --img_size 32 --align fixed --init none --quiet --no-amp"
@@ -33,8 +33,8 @@ def load(task):
 def train(task, *flags):
     """Run a train.py as its command line would, but let errors through."""
     script = load(task)
-    recipes = {"A": script.recipes.GENDER, "B": script.recipes.SIAMESE}[task]
-    script.main(cli.parse(script.get_args_parser(), [str(flag) for flag in flags], recipes))
+    defaults = {"A": recipes.GENDER, "B": recipes.SIAMESE}[task]
+    script.main(cli.parse(script.get_args_parser(), [str(flag) for flag in flags], defaults))
 
 
 def run(task, data, folder, *more):
@@ -192,7 +192,7 @@ def test_a_network_that_knows_people_is_trained_gently():
     script = load("B")
 
     def settings(*flags):
-        args = script.recipes.resolve(cli.parse(script.get_args_parser(), flags, script.recipes.SIAMESE), "siamese")
+        args = recipes.resolve(cli.parse(script.get_args_parser(), flags, recipes.SIAMESE), "siamese")
         return args.lr, args.margin
 
     assert settings() == settings("--init", "mine.pt") == (1e-5, 1.4)
@@ -203,17 +203,15 @@ def test_a_network_that_knows_people_is_trained_gently():
 
 def test_published_network_follows_init():
     script = load("A")
-    parse = lambda *flags: cli.parse(script.get_args_parser(), flags, script.recipes.GENDER)  # noqa: E731
-    args = script.recipes.resolve(parse("--recipe", "published"), "gender")
+    parse = lambda *flags: cli.parse(script.get_args_parser(), flags, recipes.GENDER)  # noqa: E731
+    args = recipes.resolve(parse("--recipe", "published"), "gender")
     network = (args.init, args.backbone, args.pool, args.img_size, args.align)
     assert network == ("imagenet", "convnext_tiny", "avg", 224, "off")
     assert (args.lr, args.head_lr, args.epochs, args.patience) == (1e-5, 1e-4, 50, 7)
     assert (args.gamma, args.smoothing, args.balance, args.batch_size) == (2.0, 0.1, "undersample", 32)
-    args = script.recipes.resolve(parse("--recipe", "published", "--init", "encoder.pt"), "gender")
+    args = recipes.resolve(parse("--recipe", "published", "--init", "encoder.pt"), "gender")
     assert (args.backbone, args.pool, args.img_size) == (None, None, None)
-    args = script.recipes.resolve(
-        parse("--recipe", "published", "--backbone", "convnext_pico", "--gamma", "1"), "gender"
-    )
+    args = recipes.resolve(parse("--recipe", "published", "--backbone", "convnext_pico", "--gamma", "1"), "gender")
     assert args.backbone == "convnext_pico" and args.gamma == 1.0 and args.img_size == 224
 
 

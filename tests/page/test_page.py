@@ -2,34 +2,31 @@
 
 import re
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from scripts import module_of
 
 from facecom import FaceVerifier, GenderPredictor
 from facecom.conditions import DISTORTIONS, distort
+from facecom.page import answers, layout, serve
 from facecom.synthetic import draw_person
 
-ROOT = Path(__file__).resolve().parent.parent
 OFF = (0,) * len(DISTORTIONS)
 
 
 @pytest.fixture
 def app(siamese_file, gender_file, monkeypatch):
-    """app.py on random weights."""
+    """The page's answers on random weights."""
     torch.set_num_threads(1)
-    module = module_of(ROOT / "app.py")
     verifier, predictor = (
         FaceVerifier(siamese_file, device="cpu", faces_only=True),
         GenderPredictor(gender_file, align="finder"),
     )
-    monkeypatch.setattr(module, "verifier", lambda: verifier)
-    monkeypatch.setattr(module, "predictor", lambda: predictor)
-    return module
+    monkeypatch.setattr(answers, "verifier", lambda: verifier)
+    monkeypatch.setattr(answers, "predictor", lambda: predictor)
+    return answers
 
 
 @pytest.fixture(scope="module")
@@ -106,8 +103,8 @@ def test_in_a_browser(app, ann, bob, tmp_path, monkeypatch):
         pytest.skip("needs chromium")
     for name, photo in (("ann", ann), ("bob", bob)):
         Image.fromarray(photo).save(tmp_path / f"{name}.png")
-    blocks = app.page(tmp_path)
-    _, url, _ = app.launch(blocks, prevent_thread_lock=True, inbrowser=False, quiet=True)
+    blocks = layout.page(tmp_path)
+    _, url, _ = serve.launch(blocks, prevent_thread_lock=True, inbrowser=False, quiet=True)
     try:
         with playwright.sync_playwright() as driver:
             browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])

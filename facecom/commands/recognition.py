@@ -1,0 +1,175 @@
+"""Task B's `test.py`: who is on these photos, and which show the same person?"""
+
+import argparse
+from pathlib import Path
+
+from facecom import cli
+from facecom.commands import testing
+from facecom.errors import FacecomError
+
+# The four ways return what was written, and a function that gives the pairs of photos behind it, to explain.
+
+
+def on_identities(args, siamese, threshold, options):
+    from facecom.data import folders
+    from facecom.evaluation import protocols, scoring
+    from facecom.inference import submission
+    from facecom.report import explain
+
+    table = folders.task_b_table(args.img_dir)
+    testing.look_for_copies(args, siamese, table.path)
+    written = submission.write_identities(table, siamese, threshold, args.output, **options)
+    points = siamese.operating_points(args.far)
+    templates = siamese.templates(written.values)
+    rows = protocols.all_task_b(table, templates, points, args.seed, unsure=~templates.told)
+    scoring.show(rows, args.report)
+    if args.report:
+        report_identities(args, siamese, table, written.values, rows, points)
+    if args.baseline:
+        print("\nThe untrained baseline (gradients of the photo at 64 px) on the same protocols:")
+        features = scoring.baseline_features(table.path, options["progress"])
+        scoring.show(protocols.all_task_b(table, features, (), args.seed), args.report, "baseline.csv")
+    return written, lambda: explain.nearest_others(table, written.values.outputs)
+
+
+def report_identities(args, siamese, table, answers, rows, points):
+    from facecom.report import build
+
+    path = build.write_siamese_report(
+        args.report,
+        rows,
+        table,
+        siamese.templates(answers),
+        points,
+        sureness={"quality": answers.quality, "face confidence": answers.confidence},
+        weights=f"Weights: {siamese.describe()}.",
+        drawn=args.sample,
+        audit=testing.audited(args, table, "siamese"),
+    )
+    print(f"wrote {path}")
+
+
+def on_pairs(args, siamese, threshold, options):
+    from facecom.evaluation import scoring
+    from facecom.inference import submission
+    from facecom.report import build, explain
+
+    pairs, folder = submission.read_pairs(args.pairs), args.img_dir or args.pairs.parent
+    if args.report and "same" not in pairs:
+        raise FacecomError(f"{args.pairs}: --report needs a column same, 1 for the same person and 0 for others")
+    files = {folder / file for file in [*pairs.image1, *pairs.image2]}
+    testing.look_for_copies(args, siamese, files)
+    written = submission.write_pairs(pairs, folder, siamese, threshold, args.output, **options)
+    if "same" in pairs:
+        same = pairs.same.to_numpy()
+        rows = scoring.pair_rows(same, *written.values.T)
+        scoring.show(rows, args.report)
+        if args.report:
+            weights = f"Weights: {siamese.describe()}."
+            path = build.write_pairs_report(args.report, rows, same, *written.values.T, threshold, weights=weights)
+            print(f"wrote {path}")
+    return written, lambda: explain.written_pairs(args.output, folder)
+
+
+def on_gallery(args, siamese, threshold, options):
+    from facecom.data import folders
+    from facecom.inference import submission
+    from facecom.report import explain
+
+    people = folders.task_b_table(args.gallery)
+    people = people[people.condition == "clean"].reset_index(drop=True)
+    table = testing.photos_of(args)
+    testing.look_for_copies(args, siamese, [*table.path, *people.path])
+    written = submission.write_identified(table, people, siamese, threshold, args.output, **options)
+    return written, lambda: explain.identified_pairs(table, people, *written.values.T)
+
+
+def on_flat(args, siamese, threshold, options):
+    from facecom.inference import submission
+    from facecom.report import explain
+
+    table = testing.photos_of(args)
+    testing.look_for_copies(args, siamese, table.path)
+    written = submission.write_all_pairs(table, siamese, threshold, args.output, args.nearest, **options)
+    return written, lambda: explain.written_pairs(args.output, args.img_dir)
+
+
+def way_of(args: argparse.Namespace, here: Path):
+    """Which of the functions above the flags and the folder ask for."""
+    from facecom.data.folders import layout
+
+    if args.pairs:
+        return on_pairs
+    args.img_dir = args.img_dir or here / "test_data"
+    if args.gallery:
+        return on_gallery
+    if getattr(args, "photos", None):
+        return on_flat
+    return on_identities if layout(args.img_dir) == "identities" else on_flat
+
+
+def refuse_what_does_nothing(args: argparse.Namespace, way) -> None:
+    """Raises FacecomError for flags whose answer needs to know who is who, where nothing says it."""
+    known = [on_identities, on_pairs]  # pairs may say it: a column `same`
+    for flag, ways in (("train_dir", known[:1]), ("baseline", known[:1]), ("report", known)):
+        if getattr(args, flag) and way not in ways:
+            raise FacecomError(f"--{flag}: scores need to know who is who: give --img_dir a folder a person, alone")
+
+
+def main(args: argparse.Namespace, here: Path) -> int:
+    """Exit code. here: the folder beside which `weights/` and `test_data/` are looked for."""
+    if args.sample:
+        with testing.sample("B") as folder:
+            return answer(argparse.Namespace(**vars(args) | {"img_dir": folder, "pairs": None, "gallery": None}), here)
+    return answer(args, here)
+
+
+def answer(args: argparse.Namespace, here: Path) -> int:
+    from facecom.evaluation.operating_points import in_words
+    from facecom.inference.verifier import decide_at
+
+    way = way_of(args, here)  # a wrong folder is said before the network is loaded
+    refuse_what_does_nothing(args, way)
+    siamese, options = testing.set_up(args, "siamese", here)
+    point = decide_at(siamese, args.far)
+    threshold = point["threshold"]
+    print(f"same person up to a distance of {threshold:.3f} ({in_words(point)})")
+    written, pairs = way(args, siamese, threshold, options)
+    code = testing.finish(args, written)
+    if args.explain:
+        from facecom.report import explain
+
+        explain.write_pairs(args.explain, siamese, pairs(), threshold)
+        print(f"wrote {args.explain / 'explain.csv'} and its pictures")
+    return code
+
+
+def arguments(description: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[testing.arguments(), cli.shared_arguments()],
+    )
+    group = parser.add_argument_group("Task B")
+    group.add_argument("--pairs", type=Path, metavar="CSV", help="pairs to compare; relative paths start at --img_dir, "
+                       "or at the file's folder")  # fmt: skip
+    group.add_argument("--gallery", type=Path, metavar="DIR", help="known people: a folder of photos a person")
+    group.add_argument(
+        "--nearest", type=int, metavar="K", help="flat folder: each photo's K nearest instead of all pairs"
+    )
+    group.add_argument("--far", type=float, help="decide at the operating point stored for this false accept rate "
+                       "(default: the first one stored, 1e-3)")  # fmt: skip
+    group.add_argument(
+        "--same_photo",
+        choices=("auto", "on", "off"),
+        default="auto",
+        help="also ask whether two files are one photograph under another filter, which tells nothing about other "
+        "photos of the person; auto: where file names say that some are copies of others in the same folder",
+    )
+    group.add_argument(
+        "--faces_only", action="store_const", dest="same_photo", const="off", help="same as --same_photo off"
+    )
+    group.add_argument("--baseline", action="store_true", help="score an untrained baseline beside it")
+    # For few photos, starting processes takes longer than they save: None lets the pipeline decide.
+    parser.set_defaults(workers=None)
+    return parser
