@@ -72,11 +72,13 @@ def figures(
     same = identity[:, None] == identity[None]
     known = (gender != "")[:, None]
     alike = ~same & known & (gender[:, None] == gender[None])
-    genuine, among = same & ~own, threshold_at(scores[alike]) if alike.any() else np.nan
+    genuine = same & ~own
+    told = alike.any() and (genuine & known).any()
+    of_gender = (scores[genuine & known] > threshold_at(scores[alike])).mean() if told else np.nan
     best = np.where(own, -2, scores).argmax(1)
     return {
         "tar": round(float((scores[genuine] > threshold_at(scores[~same])).mean()), 4),
-        "tar_gender": round(float((scores[genuine & known] > among).mean()), 4),
+        "tar_gender": round(float(of_gender), 4),
         "rank1": round(float((identity[best] == identity)[genuine.any(1)].mean()), 4),
         "cosine": round(float((probes * targets).sum(1).mean()), 4),
     }
