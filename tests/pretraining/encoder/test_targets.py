@@ -27,7 +27,7 @@ def test_directions_are_those_of_largest_variance_with_a_sign_of_their_own():
     turn = np.linalg.qr(rng.standard_normal((6, 6)))[0]
     rows = (rng.standard_normal((4000, 6)) * [5, 4, 3, 0.1, 0.1, 0.1]) @ turn.T + 7
     basis = principal_directions(rows.astype(np.float32), 3)
-    np.testing.assert_allclose(np.abs(basis.T @ turn[:, :3]), np.eye(3), atol=0.05)
+    np.testing.assert_allclose(np.abs(basis.T @ turn[:, :3]), np.eye(3), atol=0.12)
     assert (basis.max(0) == np.abs(basis).max(0)).all()
     assert principal_directions(rows.astype(np.float32), 9).shape == (6, 6)
 
