@@ -1,19 +1,23 @@
 """What is wrong with a data set: people, files and look-alikes on both sides, doubtful labels -> results/audit.csv.
 
     python benchmarks/audit.py --data_dir data/Task_B --labels gender.csv
+    python benchmarks/audit.py --data_dir data/Task_B --labels gender.csv --edgeface edgeface_xs_q.pt
     python benchmarks/audit.py --data_dir data/Task_B --onnx mobilefacenet.onnx --align yunet --detector_model FILE
 
 A row a finding: `kind,train,val,detail` (`facecom.data.audit`). Faces are compared by the shipped weights, or by any
-other embedder.
+other embedder: the better the judge, the more it finds.
 """
 
 import argparse
 import sys
 from pathlib import Path
 
+import numpy as np
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from facecom import cli  # noqa: E402
 from facecom.data import folders  # noqa: E402
+from facecom.data.images import CROP_SIZE  # noqa: E402
 from facecom.errors import FacecomError  # noqa: E402
 from facecom.evaluation import split_audit  # noqa: E402
 from facecom.files import write_whole  # noqa: E402
@@ -29,7 +33,22 @@ def embedder(args: argparse.Namespace):
     options = {"detector_model": args.detector_model, "device": device, "amp": cli.pick_amp(args.amp, device)}
     if args.onnx:
         return ensemble.Ensemble([foreign(args.onnx, IMAGENET_MEAN, IMAGENET_STD)], args.align, **options)
+    if args.edgeface:
+        return ensemble.Ensemble([edgeface(args.edgeface)], args.align, **options)
     return ensemble.load([args.weights], "siamese", align=args.align, **options)
+
+
+def edgeface(path: str):
+    """EdgeFace, which looks at each face and its mirror image, as the library runs networks."""
+    from facecom.models.loading import Runner
+    from pretraining.encoder.teachers import of_both, open_teacher
+
+    look = open_teacher(path)
+
+    def forward(crops):
+        return of_both(look, crops), np.full(len(crops), np.nan, np.float32)
+
+    return Runner("siamese", Path(path), forward, {"size": CROP_SIZE, "align": "finder"})
 
 
 def main(args: argparse.Namespace) -> None:
@@ -59,6 +78,7 @@ def get_args_parser() -> argparse.ArgumentParser:
     group.add_argument("--labels", help="CSV of two versions of the gender: split,file,gender,second_opinion")
     group.add_argument("--weights", help="checkpoint that compares faces (default: the shipped one)")
     group.add_argument("--onnx", help="an ONNX face embedder instead (112 px, ImageNet mean and std)")
+    group.add_argument("--edgeface", metavar="FILE", help="the state dict of an EdgeFace instead")
     group.add_argument("--batch_size", type=int, default=64, help="photos that the network sees at once")
     group.add_argument("--output", type=Path, default=Path("results/audit.csv"), help="CSV file to write")
     return parser

@@ -1,4 +1,4 @@
-"""The results tables of README.md and MODEL_CARD.md, generated from the committed CSV files between markers.
+"""The results tables of README.md, MODEL_CARD.md and docs/, generated from the committed CSV files between markers.
 
 python benchmarks/tables.py            # write them
 python benchmarks/tables.py --check    # fail when one is out of date (CI)
@@ -22,25 +22,57 @@ from facecom.errors import FacecomError  # noqa: E402
 from facecom.evaluation import results  # noqa: E402
 from facecom.files import write_whole  # noqa: E402
 
-FILES = ("README.md", "MODEL_CARD.md")
+FILES = ("README.md", "MODEL_CARD.md", "docs/**/*.md")
 OURS, FACES_ALONE = "facecom", "facecom, faces alone"
 MARKED = re.compile(r"(<!-- table: (.+?) -->\n).*?(<!-- /table -->)", re.DOTALL)
 
+#: The six conditions of FACECOM that leave something of the face.
+BAD = tuple(condition for condition in CONDITIONS if condition not in ("clean", "sunny"))
+
+#: Lines of the summary: what it is called there, its names in accuracy.csv (of faces, of gender), and in speed.csv.
+SUMMARY = (
+    ("**facecom**", ("facecom", "facecom"), "files to embeddings"),
+    ("EdgeFace-XS, behind our face finder", ("edgeface_xs_q", ""), "files to embeddings, edgeface_xs_q"),
+    ("MobileFaceNet, behind our face finder", ("mobilefacenet_ms1m_112", ""), "files to embeddings, mobilefacenet"),
+    ("published recipe", ("published recipe from our encoder",) * 2, "files to embeddings, published recipe"),
+    ("untrained gradients", ("untrained gradients", ""), ""),
+)
+
 Rows = dict[tuple[str, str, str, str, str], dict]
+
+
+def summary(rows: Rows, speeds: dict[str, str]) -> str:
+    """Ours beside what people know: TAR@FAR=1e-3 against other photos, gender, speed."""
+    head = ["", "clean", "mean of six bad conditions", "rain", "gender, mean of six", "photos/s"]
+    lines = []
+    for label, (faces, gender_name), speed in SUMMARY:
+        found = {name: align for name, align in embedders(rows) if name != faces or align in ("finder", "off")}
+        face = (faces, found.get(faces, ""), "cross-photo")
+        sex = (gender_name, "finder", "gender")
+        cells = [
+            mean(rows, face, ["clean"], "tar@far=1e-3"),
+            mean(rows, face, BAD, "tar@far=1e-3"),
+            mean(rows, face, ["rainy"], "tar@far=1e-3"),
+            mean(rows, sex, BAD, "balanced_accuracy"),
+        ]
+        rate = speeds.get(speed)
+        lines.append([label, *cells, f"{float(rate):.0f}" if rate else "-"])
+    return markdown(head, [line for line in lines if set(line[1:]) != {"-"}])
+
+
+def mean(rows: Rows, of: tuple[str, str, str], conditions: Sequence[str], metric: str) -> str:
+    """The mean of a figure over conditions; a dash where one of them was not measured."""
+    found = [rows.get((*of, condition, metric)) for condition in conditions]
+    if not all(found):
+        return "-"
+    return results.figure({"metric": metric, "value": sum(row["value"] for row in found) / len(found)})
 
 
 def side_by_side(rows: Rows) -> str:
     """TAR@FAR=1e-3 / rank-1 without the own photo, a column an embedder."""
     found = [e for e in embedders(rows) if e[0] != FACES_ALONE]  # differs on one photo twice only
     head = ["condition", *(f"{name}, align {align}" for name, align in found)]
-    lines = []
-    for condition in CONDITIONS:
-        cells = [
-            f"{cell(rows, e, 'cross-photo', condition, 'tar@far=1e-3')} / "
-            f"{cell(rows, e, 'identification', condition, 'rank1')}"
-            for e in found
-        ]
-        lines.append([condition, *cells])
+    lines = [[condition, *(both(rows, e, condition) for e in found)] for condition in CONDITIONS]
     return markdown(head, lines)
 
 
@@ -99,13 +131,14 @@ def gender_side_by_side(rows: Rows) -> str:
 
 
 def gaps(rows: Rows) -> str:
-    """Men less women, per condition, with intervals."""
+    """Men and women apart, men less women, and strangers of the same gender, per condition, with intervals."""
     figures = (
-        ("cross-photo", "tar@far=1e-3 gap"),
+        *(("cross-photo", f"tar@far=1e-3 {name}") for name in ("male", "female", "gap", "same gender")),
         ("identification", "rank1 gap"),
         ("gender", "accuracy gap"),
     )
-    head = ["condition", "TAR@FAR=1e-3", "rank-1", "gender accuracy"]
+    head = ["condition", "TAR@FAR=1e-3, men", "women", "men less women", "strangers of the same gender",
+            "rank-1, men less women", "gender accuracy, men less women"]  # fmt: skip
     return per_condition(rows, head, figures)
 
 
@@ -145,20 +178,12 @@ def per_condition(rows: Rows, head: Sequence[str], figures: Sequence[tuple[str, 
 
 def sliced(rows: Rows, head: Sequence[str], lines: Sequence[tuple[str, list[str]]]) -> str:
     embedder = ours(rows, "cross-photo")
-    return markdown(
-        head,
-        [
-            [
-                name,
-                *(
-                    f"{cell(rows, embedder, 'cross-photo', c, 'tar@far=1e-3')} / "
-                    f"{cell(rows, embedder, 'identification', c, 'rank1')}"
-                    for c in conditions
-                ),
-            ]
-            for name, conditions in lines
-        ],
-    )
+    return markdown(head, [[name, *(both(rows, embedder, c) for c in conditions)] for name, conditions in lines])
+
+
+def both(rows: Rows, embedder: tuple[str, str], condition: str) -> str:
+    tar = cell(rows, embedder, "cross-photo", condition, "tar@far=1e-3")
+    return f"{tar} / {cell(rows, embedder, 'identification', condition, 'rank1')}"
 
 
 def embedders(rows: Rows, protocol: str = "cross-photo") -> list[tuple[str, str]]:
@@ -204,6 +229,14 @@ def finder(path: Path) -> str:
     return markdown(head, lines)
 
 
+def speeds_of(path: Path) -> dict[str, str]:
+    """{measurement: photos per second}; empty without the file."""
+    if not path.is_file():
+        return {}
+    with open(path, newline="", encoding="utf-8") as file:
+        return {row["measurement"]: row["photos_per_second"] for row in csv.DictReader(file)}
+
+
 def whole_csv(path: Path) -> str:
     try:
         with open(path, newline="", encoding="utf-8") as file:
@@ -224,10 +257,12 @@ def generated(text: str, root: Path, name: str) -> str:
         kind = match[2].strip()
         if kind.startswith("csv "):
             return match[1] + whole_csv(root / kind[4:]) + match[3]
+        if kind == "summary":
+            return match[1] + summary(rows, speeds_of(root / "results" / "speed.csv")) + match[3]
         if kind == "finder":
             return match[1] + finder(root / "results" / "landmarks.csv") + match[3]
         if kind not in TABLES:
-            raise FacecomError(f"{name}: no table {kind!r}: one of {', '.join(TABLES)}, finder, or `csv FILE`")
+            raise FacecomError(f"{name}: no table {kind!r}: one of {', '.join(TABLES)}, finder, summary, or `csv FILE`")
         return match[1] + TABLES[kind](rows) + match[3]
 
     return MARKED.sub(table, text)
@@ -235,10 +270,8 @@ def generated(text: str, root: Path, name: str) -> str:
 
 def main(args: argparse.Namespace) -> int:
     stale = []
-    for name in FILES:
-        path = args.root / name
-        if not path.is_file():
-            continue
+    for path in sorted(path for pattern in FILES for path in args.root.glob(pattern)):
+        name = path.relative_to(args.root).as_posix()
         text = path.read_text(encoding="utf-8")
         new = generated(text, args.root, name)
         if new == text:

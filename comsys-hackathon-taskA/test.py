@@ -1,10 +1,9 @@
-"""Who is on these photos? Writes a CSV of answers, and scores where the folders say who it is.
+"""Male or female? Writes a CSV of answers, and scores where the folders say who is which.
 
-python test.py --sample                             drawn people, to check the installation
-python test.py --img_dir data/Task_B/val            identity folders: a row a photo, every protocol's scores
-python test.py --pairs pairs.csv                    image1,image2[,same] -> image1,image2,distance,same
-python test.py --img_dir photos                     a flat folder: all pairs (--nearest K: of each photo the K best)
-python test.py --img_dir photos --gallery people    each photo identified among the people of the gallery
+python test.py --sample                                        drawn people, to check the installation
+python test.py --img_dir photos                                a flat folder: a row a photo
+python test.py --img_dir data/Task_A/val                       male/ and female/: scores too
+python test.py --img_dir data/Task_A/val --conditions_from data/Task_B/val    scores per condition
 """
 
 import argparse

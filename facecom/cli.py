@@ -4,11 +4,14 @@ Importing this module does not import torch: `--help` is instant.
 """
 
 import argparse
+import contextlib
 import os
 import platform
+import signal
 import sys
+import threading
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +26,6 @@ if TYPE_CHECKING:
 
 #: `--align`: how the face is found.
 ALIGNMENTS = ("finder", "yunet", "fixed", "off")
-
 
 DEFAULT_ALIGN = "finder" if (Path(__file__).parent / "weights" / "landmarks.pt").exists() else "fixed"
 
@@ -83,15 +85,18 @@ def run(
     """Parse the command line, call `main(args)` and leave the process with its return value, 0 where that is no number.
 
     FacecomWarning becomes one line `note: ...` on stderr, FacecomError one line `error: ...` and exit code 2; Ctrl-C
-    exits with 130. Anything else is a defect and shows its traceback.
+    exits with 130, SIGTERM with 143. Who reads the output through a pipe may leave (`| head`): the work goes on.
+    Anything else is a defect and shows its traceback.
     """
     parser.formatter_class = HelpFormatter
     usual = warnings.formatwarning
     warnings.formatwarning = lambda message, category, *more: (
         f"note: {message}\n" if issubclass(category, FacecomWarning) else usual(message, category, *more)
     )
+    before = _stop_on_sigterm()
     try:
-        found = main(parse(parser, argv, recipes))
+        with _reader_may_leave():
+            found = main(parse(parser, argv, recipes))
         code = found if isinstance(found, int) else 0
     except FacecomError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -99,9 +104,66 @@ def run(
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         code = 130
+    except Terminated:
+        print("stopped", file=sys.stderr)
+        code = 143
     finally:
         warnings.formatwarning = usual
+        if before is not None:
+            signal.signal(signal.SIGTERM, before)
     sys.exit(code)
+
+
+class Terminated(BaseException):
+    """SIGTERM was sent."""
+
+
+def _stop_on_sigterm():
+    """Makes SIGTERM end the run as Ctrl-C does, files whole or not at all; returns the handler before, None where that
+    cannot be set (another thread than the first)."""
+    if threading.current_thread() is not threading.main_thread():
+        return None
+
+    def stop(number, frame):
+        raise Terminated
+
+    return signal.signal(signal.SIGTERM, stop)
+
+
+class _Patient:
+    """A stream of text that takes no notice when its reader has left."""
+
+    def __init__(self, stream):
+        self.stream = stream
+
+    def __getattr__(self, name):
+        return getattr(self.stream, name)
+
+    def write(self, text: str) -> int:
+        self._try(self.stream.write, text)
+        return len(text)
+
+    def flush(self) -> None:
+        self._try(self.stream.flush)
+
+    def _try(self, call, *args) -> None:
+        try:
+            call(*args)
+        except BrokenPipeError:
+            with open(os.devnull, "w") as nowhere:  # or Python complains again when it ends
+                os.dup2(nowhere.fileno(), self.stream.fileno())
+
+
+@contextlib.contextmanager
+def _reader_may_leave() -> Iterator[None]:
+    usual = sys.stdout
+    patient = _Patient(usual)
+    sys.stdout = patient  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        patient.flush()
+        sys.stdout = usual
 
 
 def parse(
@@ -126,7 +188,18 @@ def parse(
     if recipes:
         parser.set_defaults(**recipes[args.recipe])
         args = parser.parse_args(argv)
+    for name, value in vars(args).items():
+        setattr(args, name, _at_home(value))
     return args
+
+
+def _at_home(value):
+    """The value with a leading `~` in its paths expanded, as shells do where it is not in quotes."""
+    if isinstance(value, list):
+        return [_at_home(one) for one in value]
+    if isinstance(value, Path):
+        return value.expanduser()
+    return os.path.expanduser(value) if isinstance(value, str) and value.startswith("~/") else value
 
 
 def settings_as_flags(path: str | Path, parser: argparse.ArgumentParser) -> list[str]:

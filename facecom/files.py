@@ -24,7 +24,7 @@ class Place(NamedTuple):
     stream: bool
 
 
-def place_of(path: str | Path) -> Place:
+def place_of(path: str | os.PathLike) -> Place:
     """What writing to `path` means: nothing that is not a regular file is ever replaced.
 
     Raises FacecomError for a folder, a socket, a disk, and links that lead in a circle.
@@ -47,7 +47,7 @@ def place_of(path: str | Path) -> Place:
 
 
 @contextlib.contextmanager
-def write_whole(path: str | Path, mode: str = "w", **open_kwargs) -> Iterator[IO]:
+def write_whole(path: str | os.PathLike, mode: str = "w", **open_kwargs) -> Iterator[IO]:
     """Open file to write `path` with, which appears only when everything is written.
 
     mode, open_kwargs: as for `open`. Text is UTF-8 unless `encoding` says otherwise. Missing folders above are made.
@@ -122,7 +122,7 @@ def remove_file(path: str | Path) -> None:
         path.unlink()
 
 
-def check_writable(path: str | Path) -> None:
+def check_writable(path: str | os.PathLike) -> None:
     """Raises FacecomError where `write_whole` could not write `path`, before the work is done. Nothing is left."""
     place = place_of(path)
     if place.stream:
@@ -137,7 +137,7 @@ def check_writable(path: str | Path) -> None:
         raise FacecomError(write_error(path, error)) from error
 
 
-def write_error(path: str | Path, error: OSError) -> str:
+def write_error(path: str | os.PathLike, error: OSError) -> str:
     """The line that says why `path` could not be written, and what to do."""
     remedies = {
         errno.ENOSPC: "the disk is full; free some space or choose another folder",
@@ -150,7 +150,7 @@ def write_error(path: str | Path, error: OSError) -> str:
         errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
         errno.EEXIST: "a file stands where a folder is needed; choose another name",
     }
-    return f"cannot write {path}: {remedies.get(error.errno, error.strerror or error)}"
+    return f"cannot write {path}: {remedies.get(error.errno or 0, str(error.strerror or error))}"
 
 
 def _umask() -> int:

@@ -54,8 +54,8 @@ class TestBoth:
 
     def test_empty_folder(self, here, capsys, task, weights):
         Path("photos").mkdir()
-        line = "error: photos: no photos (.bmp, .gif, .jpeg, .jpg, .png, .tif, .tiff, .webp)\n"
-        assert fails(capsys, here, task, "--img_dir", "photos", "--weights", weights[task]) == line
+        line = fails(capsys, here, task, "--img_dir", "photos", "--weights", weights[task])
+        assert line.startswith("error: photos: no photos (.avif, .bmp, ") and line.count("\n") == 1
 
     def test_a_weight_file_that_is_not_one(self, here, capsys, task, drawing):
         photos_of(drawing, "photos")
@@ -75,9 +75,8 @@ class TestBoth:
         torch.save({"model": Bomb()}, "zipped.pt")
         for name in ("weights.pt", "zipped.pt"):
             line = fails(capsys, here, task, "--img_dir", "photos", "--weights", name)
-            assert line == (
-                f"error: {name}: holds more than weights and could run code when loaded; it was not loaded: "
-                "save its plain state_dict instead\n"
+            assert line.startswith(f"error: {name}: holds more than weights") and line.endswith(
+                "could run code when loaded; it was not loaded: save its plain state_dict instead\n"
             )
         assert not Path("ran").exists()
 
@@ -196,9 +195,9 @@ def test_a_person_with_one_photo_leaves_figures_undefined(here, capsys, siamese_
 @pytest.mark.parametrize(
     "content, line",
     [
-        ("image1;image2\na;b\n", "has the columns image1;image2: it needs image1,image2 and may have same"),
+        ("first;second\na;b\n", "has the columns first,second: it needs image1,image2 and may have same"),
         ("image1,image2\n", "holds no pairs"),
-        ("image1,image2,same\na,b,yes\n", "the column same must be 1 (one person) or 0 (two people) in every row"),
+        ("image1,image2,same\na,b,maybe\n", "the column same must be 1 (one person) or 0 (two people) in every row"),
         ("", "cannot be read as CSV: it needs the columns image1,image2 and may have same"),
     ],
 )

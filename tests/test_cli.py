@@ -1,6 +1,8 @@
 import argparse
+import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -79,3 +81,59 @@ def test_device_and_half_precision(monkeypatch):
 def test_importing_it_does_not_import_torch():
     code = "import sys, facecom.cli; facecom.cli.shared_arguments(); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+LONG = """
+import argparse, sys, time
+from pathlib import Path
+from facecom import cli
+
+def main(args):
+    print("first", flush=True)
+    sys.stdin.read()  # until the reader has left
+    for _ in range(1000):
+        print("x" * 1000, flush=True)
+    Path(sys.argv[1]).write_text("done")
+
+cli.run(main, argparse.ArgumentParser(), [])
+"""
+
+WAITING = """
+import argparse, time
+from facecom import cli
+
+def main(args):
+    print("ready", flush=True)
+    time.sleep(60)
+
+cli.run(main, argparse.ArgumentParser(), [])
+"""
+
+
+def test_a_reader_that_leaves_does_not_end_the_work(tmp_path):
+    command = [sys.executable, "-c", LONG, str(tmp_path / "result")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+        assert running.stdout.readline() == b"first\n"
+        running.stdout.close()
+        running.stdin.close()
+        said = running.stderr.read()
+    assert (running.returncode, said) == (0, b"") and (tmp_path / "result").read_text() == "done"
+
+
+@pytest.mark.parametrize("number, code", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_signals_end_in_one_line_and_their_code(number, code):
+    command = [sys.executable, "-c", WAITING]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+        assert running.stdout.readline() == b"ready\n"
+        running.send_signal(number)
+        said = running.stderr.read()
+    assert (running.returncode, said) == (code, b"stopped\n")
+
+
+def test_a_quoted_home_is_found(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/ann")
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--img_dir", type=Path)
+    parser.add_argument("--weights", nargs="+")
+    args = cli.parse(parser, ["--img_dir", "~/photos", "--weights", "~/a.pt", "b.pt"])
+    assert args.img_dir == Path("/home/ann/photos") and args.weights == ["/home/ann/a.pt", "b.pt"]

@@ -11,9 +11,16 @@ import pytest
 from scripts import module_of
 
 from facecom import cli
+from facecom.commands import main
 
 ROOT = Path(__file__).resolve().parent.parent
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "MODEL_CARD.md", "pretraining/README.md")
+DOCUMENTS = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "MODEL_CARD.md",
+    "pretraining/README.md",
+    *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md")),
+)
 SCRIPTS = [
     str(path.relative_to(ROOT))
     for pattern in ("comsys-hackathon-task?/*.py", "benchmarks/*.py", "app.py", "facecom/export.py")
@@ -25,8 +32,8 @@ def blocks(document: str, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", (ROOT / document).read_text(encoding="utf-8"), re.DOTALL)
 
 
-def commands() -> list[list[str]]:
-    """Every command of the documents that runs a Python file or module of this repository, as words."""
+def commands(program: str = "python") -> list[list[str]]:
+    """Every command of the documents that runs a Python file or module of this repository, or `facecom`, as words."""
     lines = [
         line
         for document in DOCUMENTS
@@ -35,7 +42,7 @@ def commands() -> list[list[str]]:
         for line in whole.split("&&")
     ]
     found = [shlex.split(line, comments=True) for line in lines]
-    return [words[1:] for words in found if words[:1] == ["python"]]
+    return [words[1:] for words in found if words[:1] == [program]]
 
 
 @cache
@@ -77,11 +84,41 @@ def test_the_two_commands_stand_first():
     assert second == 'pip install -e ".[test]" && pytest'
 
 
-def test_every_linked_file_is_there():
+@pytest.mark.parametrize("words", commands("facecom"), ids=" ".join)
+def test_every_console_command_exists_with_its_flags(words):
+    (command,) = [command for command in main.COMMANDS if tuple(words[: len(command.words)]) == command.words]
+    flags = {word for word in words if word.startswith("--")}
+    assert flags <= set(main.parser_of(command)._option_string_actions)
+
+
+def test_the_commands_of_the_readmes_table_exist():
+    table = (ROOT / "README.md").read_text(encoding="utf-8").split("## Which command for me?")[1]
+    called = [shlex.split(line) for line in re.findall(r"\| `(facecom [^`]+)`", table)]
+    assert len(called) >= 6
+    for words in called:
+        test_every_console_command_exists_with_its_flags(words[1:])
+
+
+def anchors_of(text: str) -> set[str]:
+    """What a page's headings can be linked by."""
+    headings = re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", text, flags=re.DOTALL), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_link_leads_somewhere(document):
+    text = re.sub(r"```.*?```", "", (ROOT / document).read_text(encoding="utf-8"), flags=re.DOTALL)
+    for link in re.findall(r"\]\((?!https?:)([^)]+)\)", text):
+        name, _, anchor = link.partition("#")
+        target = (ROOT / document).parent / name if name else ROOT / document
+        assert target.exists(), link
+        assert not anchor or anchor in anchors_of(target.read_text(encoding="utf-8")), link
+
+
+def test_every_picture_says_what_it_shows():
     for document in DOCUMENTS:
-        links = re.findall(r"\]\((?!https?:|#)([^)#]+)", (ROOT / document).read_text(encoding="utf-8"))
-        missing = [link for link in links if not ((ROOT / document).parent / link).exists()]
-        assert not missing, document
+        for words in re.findall(r"!\[([^\]]*)\]\(", (ROOT / document).read_text(encoding="utf-8")):
+            assert len(words) > 10, document
 
 
 def test_the_python_examples_run(sample_b, tmp_path, monkeypatch):
@@ -89,7 +126,7 @@ def test_the_python_examples_run(sample_b, tmp_path, monkeypatch):
     (tmp_path / "comsys-hackathon-taskB" / "data" / "Task_B").symlink_to(sample_b)
     monkeypatch.chdir(tmp_path)
     names = {}
-    for example in blocks("README.md", "python"):
+    for example in blocks("docs/tutorials/python.md", "python"):
         exec(example, names)
     count = len(names["photos"])
     assert names["embeddings"].shape == (count, 128)

@@ -10,7 +10,9 @@ from facecom.errors import FacecomError
 
 def main(args: argparse.Namespace, here: Path) -> int:
     """Exit code. here: the folder beside which `weights/` and `test_data/` are looked for."""
-    args.img_dir = args.img_dir or here / "test_data"
+    from facecom.data.folders import photo_folder
+
+    args.img_dir = photo_folder(args.img_dir or here / "test_data", "A")
     if not args.sample:
         return answer(args, here)
     with testing.sample("A") as folder:
@@ -38,7 +40,8 @@ def answer(args: argparse.Namespace, here: Path) -> int:
     if args.explain:
         from facecom.report import explain
 
-        explain.write_genders(args.explain, network, table.assign(p_female=written.values[:, 0]), threshold)
+        p_female = written.values[:, 0]  # type: ignore[index]
+        explain.write_genders(args.explain, network, table.assign(p_female=p_female), threshold)
         print(f"wrote {args.explain / 'explain.csv'} and its pictures")
     return code
 

@@ -157,7 +157,9 @@ def parser_of(command: Command) -> argparse.ArgumentParser:
 def tree() -> argparse.ArgumentParser:
     """All commands as one parser: for `--help` and for completion."""
     top = argparse.ArgumentParser(prog="facecom", description=__doc__, formatter_class=cli.HelpFormatter)
-    places = {(): top.add_subparsers(metavar="COMMAND", required=True)}
+    places: dict[tuple[str, ...], argparse._SubParsersAction] = {
+        (): top.add_subparsers(metavar="COMMAND", required=True)
+    }
     for command in COMMANDS:
         *above, last = command.words
         for depth in range(1, len(command.words)):

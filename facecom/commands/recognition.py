@@ -50,11 +50,12 @@ def report_identities(args, siamese, table, answers, rows, points):
 
 
 def on_pairs(args, siamese, threshold, options):
+    from facecom.data.pairs import read_pairs
     from facecom.evaluation import scoring
     from facecom.inference import submission
     from facecom.report import build, explain
 
-    pairs, folder = submission.read_pairs(args.pairs), args.img_dir or args.pairs.parent
+    pairs, folder = read_pairs(args.pairs), args.img_dir or args.pairs.parent
     if args.report and "same" not in pairs:
         raise FacecomError(f"{args.pairs}: --report needs a column same, 1 for the same person and 0 for others")
     files = {folder / file for file in [*pairs.image1, *pairs.image2]}
@@ -96,11 +97,11 @@ def on_flat(args, siamese, threshold, options):
 
 def way_of(args: argparse.Namespace, here: Path):
     """Which of the functions above the flags and the folder ask for."""
-    from facecom.data.folders import layout
+    from facecom.data.folders import layout, photo_folder
 
     if args.pairs:
         return on_pairs
-    args.img_dir = args.img_dir or here / "test_data"
+    args.img_dir = photo_folder(args.img_dir or here / "test_data", "B")
     if args.gallery:
         return on_gallery
     if getattr(args, "photos", None):

@@ -77,7 +77,7 @@ def photos_of(args: argparse.Namespace) -> "pd.DataFrame":
 
 
 def set_up(args: argparse.Namespace, task: str, here: Path, normalize: bool = False):
-    """(ensemble, options for `predict.stream`) as the flags say; prints which weights are used.
+    """(ensemble, options for `pipeline.stream`) as the flags say; prints which weights are used.
 
     normalize: see `loading.load`. Raises FacecomError for weights that cannot be used.
     """

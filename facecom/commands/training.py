@@ -14,7 +14,7 @@ BEST = {"gender": "best_convnext_gender_model.pth", "siamese": "best_siamese_con
 #: Where the data of a task lie, below `data/`.
 FOLDER = {"gender": "Task_A", "siamese": "Task_B"}
 
-RECIPES = {"gender": recipes.GENDER, "siamese": recipes.SIAMESE}
+RECIPES: dict[str, dict[str, dict]] = {"gender": recipes.GENDER, "siamese": recipes.SIAMESE}
 
 
 def arguments(task: str, here: Path, description: str) -> argparse.ArgumentParser:
@@ -61,6 +61,15 @@ def _siamese_arguments(parser: argparse.ArgumentParser) -> None:
         known, new = recipes.FROM_ENCODER[name], recipes.FROM_NOTHING[name]
         default = f"(default: {known} from the shipped encoder or a checkpoint, {new} from imagenet or none)"
         group.add_argument(f"--{name}", type=float, help=f"{meaning} {default}")
+    group.add_argument(
+        "--adapt",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="first adapt the network to the training people in closed form, in seconds; --epochs 0 does only that",
+    )
+    group.add_argument(
+        "--guard", type=Path, metavar="DIR", help="identity folders of other origin: shows what training costs there"
+    )
 
 
 def train(args: argparse.Namespace, task: str) -> dict:

@@ -10,7 +10,7 @@ def through_jpeg(photo: np.ndarray, quality: int = FACECOM_QUALITY) -> np.ndarra
     """The photo written to a JPEG file and read again. RGB uint8 [H, W, 3] in and out; quality: 0 (bad) to 100."""
     bgr = cv2.cvtColor(photo, cv2.COLOR_RGB2BGR)
     packed = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, int(quality)])[1]
-    return cv2.cvtColor(cv2.imdecode(packed, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    return cv2.cvtColor(np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR)), cv2.COLOR_BGR2RGB)
 
 
 def drawn_quality(rng: np.random.Generator) -> int:

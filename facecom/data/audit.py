@@ -15,6 +15,9 @@ LABEL_COLUMNS = ["split", "file", "gender", "second_opinion"]
 #: Two photos of one person count as unlike when fewer than this share of strangers' pairs is as unlike as they are.
 UNLIKE_FAR = 1e-3
 
+#: Photos in two splits count as of one person when fewer than this share of strangers' pairs is as alike.
+LOOK_ALIKE_FAR = 1e-6
+
 #: Photos among whom strangers' pairs are looked at: two million pairs.
 SAMPLE = 2000
 
@@ -29,12 +32,14 @@ def audit(
 ) -> pd.DataFrame:
     """What two splits of Task A or B share and should not, and which labels are doubtful: [kind, train, val, detail].
 
-    train, val: tables of `photos.py`. embeddings: of their rows, float32 [len, D], unit length, NaN where unreadable.
+    train, val: tables of `folders.py`. embeddings: of their rows, float32 [len, D], unit length, NaN where unreadable.
     labels: [split, file, gender, second_opinion], two versions of each photo's gender. Kinds, in this order:
       `identity in both splits`: train and val name it
       `identical file`: train and val name the files, which have the same content
       `near-duplicate` (with embeddings): clean photos on either side that are more alike than half of the pairs of
         photos of one person are
+      `look-alike` (with embeddings): the others on either side that are more alike than all but one in a million pairs
+        of strangers within a split: most likely one person under two names. Looked for where there are so many pairs
       `unlike the person's other photos` (with embeddings): a clean photo less like any of them than one in a thousand
         pairs of strangers are like each other
       `gender labels differ` (with labels): detail says both
@@ -42,9 +47,11 @@ def audit(
     rows = _shared_identities(train, val)
     rows += [("identical file", a, b, f"{size} bytes") for a, b, size in _identical(train, val)]
     if embeddings is not None:
-        splits = [_clean(table, found) for table, found in zip((train, val), embeddings, strict=True)]
-        rows += _near_duplicates(*splits)
-        rows += _unlike(*splits)
+        ours, theirs = _clean(train, embeddings[0]), _clean(val, embeddings[1])
+        strangers = np.concatenate([_strangers(*ours), _strangers(*theirs)])
+        rows += _near_duplicates(ours, theirs)
+        rows += _look_alikes(ours, theirs, strangers)
+        rows += _unlike(ours, theirs, strangers)
     if labels is not None:
         rows += _label_disagreements(labels)
     return pd.DataFrame(rows, columns=COLUMNS)
@@ -82,21 +89,40 @@ def _clean(table: pd.DataFrame, embeddings: np.ndarray) -> tuple[pd.DataFrame, n
 
 
 def _near_duplicates(train: tuple[pd.DataFrame, np.ndarray], val: tuple[pd.DataFrame, np.ndarray]) -> list[tuple]:
-    genuine = [alike[alike > -np.inf] for _, alike in _within_people(train) + _within_people(val)]
-    if not genuine:
+    median = _genuine_median(train, val)
+    detail = f"similarity {{:.3f}}, pairs of one person have a median of {median:.3f}"
+    return [("near-duplicate", *names, detail.format(s)) for *names, s in _across(train, val, median)]
+
+
+def _look_alikes(
+    train: tuple[pd.DataFrame, np.ndarray], val: tuple[pd.DataFrame, np.ndarray], strangers: np.ndarray
+) -> list[tuple]:
+    if len(strangers) * LOOK_ALIKE_FAR < 1:
         return []
-    median = float(np.median(np.concatenate(genuine)))
+    limit, median = float(np.quantile(strangers, 1 - LOOK_ALIKE_FAR)), _genuine_median(train, val)
+    detail = f"similarity {{:.3f}}, 1 in a million pairs of strangers has more than {limit:.3f}"
+    return [("look-alike", *names, detail.format(s)) for *names, s in _across(train, val, limit) if not s > median]
+
+
+def _genuine_median(*splits: tuple[pd.DataFrame, np.ndarray]) -> float:
+    """Of the similarities of two photos of one person; infinite where there are none."""
+    genuine = [alike[alike > -np.inf] for split in splits for _, alike in _within_people(split)]
+    return float(np.median(np.concatenate(genuine))) if genuine else np.inf
+
+
+def _across(train: tuple[pd.DataFrame, np.ndarray], val: tuple[pd.DataFrame, np.ndarray], limit: float) -> list[tuple]:
+    """(file of train, file of val, similarity) of the pairs above the limit."""
     rows = []
     for start in range(0, len(train[1]), BLOCK):
         alike = train[1][start : start + BLOCK] @ val[1].T
-        for a, b in np.argwhere(alike > median):
-            detail = f"similarity {alike[a, b]:.3f}, pairs of one person have a median of {median:.3f}"
-            rows.append(("near-duplicate", train[0]["file"][start + a], val[0]["file"][b], detail))
+        for a, b in np.argwhere(alike > limit):
+            rows.append((train[0]["file"][start + a], val[0]["file"][b], alike[a, b]))
     return rows
 
 
-def _unlike(train: tuple[pd.DataFrame, np.ndarray], val: tuple[pd.DataFrame, np.ndarray]) -> list[tuple]:
-    strangers = np.concatenate([_strangers(*train), _strangers(*val)])
+def _unlike(
+    train: tuple[pd.DataFrame, np.ndarray], val: tuple[pd.DataFrame, np.ndarray], strangers: np.ndarray
+) -> list[tuple]:
     if not len(strangers):
         return []
     limit = float(np.quantile(strangers, 1 - UNLIKE_FAR))

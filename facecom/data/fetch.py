@@ -97,8 +97,8 @@ def _receive(url: str, path: Path, part: Path, quiet: bool) -> bool:
     try:
         answer = urllib.request.urlopen(request, timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
-        total = (error.headers.get("Content-Range") or "").rpartition("/")[2]
-        if error.code == 416 and total == str(have):  # the part was complete already
+        claimed = (error.headers.get("Content-Range") or "").rpartition("/")[2]
+        if error.code == 416 and claimed == str(have):  # the part was complete already
             return True
         if error.code == 416:
             part.unlink()
@@ -128,15 +128,14 @@ def _settle(part: Path, path: Path, url: str) -> None:
     if start.startswith((b"<", b"version https://git-lfs")):
         part.unlink()
         raise FacecomError(f"{url}: the server sent a web page instead of the file; try again later")
-    found = {"size": part.stat().st_size, "sha256": sha256(part)}
-    record = _record(path)
-    if record.get("sha256", found["sha256"]) != found["sha256"]:
+    digest, record = sha256(part), _record(path)
+    if record.get("sha256", digest) != digest:
         part.unlink()
         raise FacecomError(
-            f"{url}: not the file that was first downloaded (SHA-256 {found['sha256'][:12]}…, was "
+            f"{url}: not the file that was first downloaded (SHA-256 {digest[:12]}…, was "
             f"{record['sha256'][:12]}…); remove {_record_path(path)} to accept the new one"
         )
-    _write_record(path, {"url": url, **found})
+    _write_record(path, {"url": url, "size": part.stat().st_size, "sha256": digest})
     part.replace(path)
 
 

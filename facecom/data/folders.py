@@ -1,19 +1,23 @@
 """Folders of photos: a data set as one table. No file of the user's is moved."""
 
-import os
 import re
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from facecom.conditions import condition_of
-from facecom.data.audit import audit as audit
-from facecom.data.images import OTHER_TYPES, PHOTO_TYPES
+from facecom.data.images import PHOTO_TYPES
+from facecom.data.listing import folders_in, is_photo, name_ignored, name_strays, photos_in
 from facecom.errors import FacecomError, FacecomWarning
 
 GENDERS = ("male", "female")
+
+#: What people call the folders of a gender, in small letters.
+GENDER_WORDS = {word: "male" for word in ("male", "males", "man", "men", "m")} | {
+    word: "female" for word in ("female", "females", "woman", "women", "f", "w")
+}
 
 
 #: Where a table's distorted copies lie, below the folder of their identity.
@@ -21,13 +25,18 @@ DISTORTED = "distortion"
 
 
 def flat_table(folder: str | Path) -> pd.DataFrame:
-    """The photos that lie in a folder itself: [path, file, photo, condition], sorted by file name.
+    """The photos that lie in a folder itself, or the one photo that `folder` is: [path, file, photo, condition], sorted
+    by file name.
 
     photo, condition: what the name says (`distortions.condition_of`). Raises FacecomError without any photo.
     """
-    rows = [_row(path, path.name) for path in _photos_in(_existing(folder))]
+    if Path(folder).is_file() and is_photo(Path(folder)):
+        return pd.DataFrame([_row(Path(folder), Path(folder).name)])
+    folder = _existing(folder)
+    rows = [_row(path, path.name) for path in photos_in(folder)]
     if not rows:
-        raise FacecomError(f"{folder}: no photos ({', '.join(sorted(PHOTO_TYPES))})")
+        raise FacecomError(f"{folder}: no photos ({', '.join(sorted(PHOTO_TYPES))}){_found_instead(folder)}")
+    name_ignored([folder])
     return pd.DataFrame(rows)
 
 
@@ -45,17 +54,18 @@ def listed_table(photos: Sequence[str | Path]) -> pd.DataFrame:
 def task_a_table(folder: str | Path) -> pd.DataFrame:
     """A split of Task A: [path, file, identity, photo, condition, gender], sorted by file.
 
-    folder: holds `male/` and `female/`, or is flat (gender is then ``). file: relative to it, `/` as separator;
-    identity: the name without its number, as in `Ann_Lee_0002`; where names do not say it (no number, or the same
-    word before most numbers, as in `IMG_0002`), each photo stands for a person. Raises FacecomError without any photo.
+    folder: holds `male/` and `female/` (`gender_folders`), or is flat (gender is then ``). file: relative to it, `/` as
+    separator; identity: the name without its number, as in `Ann_Lee_0002`; where names do not say it (no number, or
+    the same word before most numbers, as in `IMG_0002`), each photo stands for a person. Raises FacecomError without
+    any photo.
     """
-    folder = _existing(folder)
-    rows = []
-    if any((folder / gender).is_dir() for gender in GENDERS):
-        _name_strays(folder, "male/ and female/", GENDERS)
-    for gender in GENDERS:
-        for path in _photos_in(folder / gender):
-            rows.append(_row(path, f"{gender}/{path.name}") | {"gender": gender})
+    folder, rows = Path(folder), []
+    classes = gender_folders(folder)
+    if classes:
+        name_strays(folder, "male/ and female/", [path.name for path in classes])
+        name_ignored([folder, *classes])
+    for path, gender in classes.items():
+        rows += [_row(photo, f"{path.name}/{photo.name}") | {"gender": gender} for photo in photos_in(path)]
     table = pd.DataFrame(rows) if rows else flat_table(folder).assign(gender="")
     people = table["photo"].map(identity_of)
     named = people != table["photo"]
@@ -76,17 +86,20 @@ def task_b_table(folder: str | Path) -> pd.DataFrame:
     """
     folder = _existing(folder)
     rows = []
-    _name_strays(folder, "the folders of the people")
-    for identity in _folders_in(folder):
-        for path in _photos_in(identity):
+    name_strays(folder, "the folders of the people")
+    for identity in folders_in(folder):
+        for path in photos_in(identity):
             rows.append({"identity": identity.name} | _row(path, f"{identity.name}/{path.name}"))
-        for path in _photos_in(identity / DISTORTED):
+        for path in photos_in(identity / DISTORTED):
             row = _row(path, f"{identity.name}/{DISTORTED}/{path.name}")
             if row["condition"] == "clean":
                 raise FacecomError(f"{path}: the name does not end in its condition, such as `_foggy`; rename the file")
             rows.append({"identity": identity.name} | row)
     if not rows:
-        raise FacecomError(f"{folder}: no photos in identity folders; <identity>/<photo>.jpg is expected")
+        expected = "<identity>/<photo>.jpg is expected"
+        raise FacecomError(f"{folder}: no photos in identity folders; {expected}{_found_instead(folder)}")
+    people = folders_in(folder)
+    name_ignored([folder, *people, *(person / DISTORTED for person in people)])
     return pd.DataFrame(rows)[["path", "file", "identity", "photo", "condition"]]
 
 
@@ -110,7 +123,8 @@ def labelled_copies(table: pd.DataFrame, split: Path) -> pd.DataFrame:
 def holds_copies(paths: Iterable[str | Path]) -> bool:
     """Whether file names say that one of these files is a distorted copy of another in the same folder, as the
     organisers' do: `Ann_0001.jpg` and `distortion/Ann_0001_foggy.jpg` or `Ann_0001_foggy.jpg` beside it."""
-    clean, copies = set(), set()
+    clean: set[tuple[Path, str]] = set()
+    copies: set[tuple[Path, str]] = set()
     for path in map(Path, paths):
         folder = path.parent.parent if path.parent.name == DISTORTED else path.parent
         photo, condition = condition_of(path)
@@ -128,13 +142,15 @@ def layout(folder: str | Path) -> str:
 
     One person's own folder is flat: its `distortion/` is nobody's name.
     """
+    if Path(folder).is_file() and is_photo(Path(folder)):
+        return "flat"
     folder = _existing(folder)
-    if any((folder / gender).is_dir() for gender in GENDERS):
+    if gender_folders(folder):
         return "genders"
-    for below in _folders_in(folder):
+    for below in folders_in(folder):
         if below.name == DISTORTED:
             continue
-        if next(_photos_in(below), None) or next(_photos_in(below / DISTORTED), None):
+        if next(photos_in(below), None) or next(photos_in(below / DISTORTED), None):
             return "identities"
     return "flat"
 
@@ -142,6 +158,29 @@ def layout(folder: str | Path) -> str:
 def any_table(folder: str | Path) -> pd.DataFrame:
     """The photos of a folder in any layout, distorted copies too: at least [path, file, photo, condition]."""
     return {"genders": task_a_table, "identities": task_b_table, "flat": flat_table}[layout(folder)](folder)
+
+
+def gender_folders(folder: Path) -> dict[Path, str]:
+    """{folder of a gender: `male` or `female`}: `male` and `female` in any case, or `man`, `women`, `m` and the like
+    where all folders are called so (else they may be people's names); empty where there are none."""
+    if not folder.is_dir():
+        return {}
+    named = {path: GENDER_WORDS.get(path.name.lower()) for path in folders_in(folder)}
+    if not all(named.values()):
+        named = {path: gender for path, gender in named.items() if path.name.lower() in GENDERS}
+    return {path: gender for path, gender in sorted(named.items()) if gender}
+
+
+def photo_folder(path: str | Path, task: str) -> Path:
+    """The folder of photos that a path means: itself, or where it is the organisers' folder or one above it, the `val`
+    in it. task: `A` or `B`."""
+    path = Path(path)
+    for place in ("", f"Task_{task}", f"Comys_Hackathon5/Task_{task}"):
+        found = path / place / "val"
+        if found.is_dir() and (path / place / "train").is_dir():
+            warnings.warn(f"{path}: holds train/ and val/: takes {found}", FacecomWarning, stacklevel=2)
+            return found
+    return path
 
 
 def split_folders(data_dir: str | Path, task: str) -> tuple[Path, Path | None]:
@@ -165,30 +204,14 @@ def _existing(folder: str | Path, remedy: str = "check the path") -> Path:
     return folder
 
 
-def _folders_in(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-
-
-def _photos_in(folder: Path) -> Iterator[Path]:
-    """The photos of a folder, which may be missing, in sorted order; hidden files are none."""
-    if not folder.is_dir():
-        return
-    with os.scandir(folder) as entries:
-        names = [entry.name for entry in entries if not entry.name.startswith(".") and entry.is_file()]
-    for name in sorted(names):
-        if os.path.splitext(name)[1].lower() in PHOTO_TYPES | OTHER_TYPES:
-            yield folder / name
-
-
-def _name_strays(folder: Path, beside: str, known: Sequence[str] = ()) -> None:
-    """Warns of photos that are left out: loose ones, and where the folders' names are `known`, those in others."""
-    strays = [*_photos_in(folder)]
-    for other in _folders_in(folder) if known else ():
-        strays += _photos_in(other) if other.name not in known else ()
-    if strays:
-        count = "1 photo lies" if len(strays) == 1 else f"{len(strays)} photos lie"
-        text = f"{folder}: {count} beside {beside} and will be left out, such as {strays[0].relative_to(folder)}"
-        warnings.warn(text, FacecomWarning, stacklevel=3)
+def _found_instead(folder: Path) -> str:
+    """What lies in a folder without photos, for an error; empty where it is empty."""
+    below = [path.name for path in folders_in(folder)]
+    return (
+        f"; it holds the folders {', '.join(below[:4])}{' …' if len(below) > 4 else ''}: give one of them"
+        if below
+        else ""
+    )
 
 
 def _row(path: Path, file: str) -> dict:

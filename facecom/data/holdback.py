@@ -28,14 +28,30 @@ def group_of(identity: str, source: str) -> str:
     return identity.split("m")[0] if source == "fiw" else identity
 
 
+#: Of many people a tenth judges the training; of fewer a fifth, and never fewer than these, but no more than half.
+USUAL_SHARE, ENOUGH, LARGER_SHARE, FEWEST = 0.1, 60, 0.2, 12
+
+
+def enough_share(people: int) -> float:
+    """The share of so many people to hold back, 0 to 0.5, that a choice can be trusted to."""
+    if people * USUAL_SHARE >= ENOUGH:
+        return USUAL_SHARE
+    return min(0.5, max(LARGER_SHARE, FEWEST / max(people, 1)))
+
+
 def hold_back(
-    table: pd.DataFrame, share: float = 0.1, seed: int = 0, groups: Sequence[str] | None = None
+    table: pd.DataFrame,
+    share: float = 0.1,
+    seed: int = 0,
+    groups: Sequence[str] | None = None,
+    exact: bool = False,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Part a table in (train, held back), whole identities on either side.
 
     share: of the identities, 0 to 1; groups: a name for each row that keeps relatives together (default: the
     identity). Who is held back depends on name and seed alone, but for small sets: two groups at least are held back
-    (one of three) and two stay, so that there are impostors. Raises FacecomError for fewer than three groups.
+    (one of three) and two stay, so that there are impostors. exact: just that share is held back, so who depends on
+    who else is there, too. Raises FacecomError for fewer than three groups.
     """
     names = pd.Series(table["identity"] if groups is None else groups).to_numpy(str)
     position = {name: held_back_position(name, seed) for name in np.unique(names)}
@@ -45,6 +61,8 @@ def hold_back(
         raise FacecomError(f"photos of {len(position)} people are not enough: two to train on and one to hold back")
     ranked = sorted(position.values())
     fewest = np.nextafter(ranked[min(2, len(ranked) - 2) - 1], 1)
+    if exact:
+        share = np.nextafter(ranked[max(round(share * len(ranked)), 1) - 1], 1)
     limit = min(max(share, fewest), ranked[-2])
     held = np.array([position[name] < limit for name in names])
     return table[~held].reset_index(drop=True), table[held].reset_index(drop=True)

@@ -4,41 +4,42 @@ Many from a camera must fit in memory, and training must see what testing sees.
 """
 
 import os
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from facecom.data.audit import audit as audit
 from facecom.errors import FacecomError
 
-if TYPE_CHECKING:
-    pass
+#: Endings of photos that are read; HEIC and HEIF by pillow-heif.
+PHOTO_TYPES = frozenset(
+    (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".heic", ".heif")
+    + (".avif", ".jp2", ".j2k", ".ppm", ".pgm", ".pnm", ".tga")
+)
 
-PHOTO_TYPES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"))
-
-
-#: Photos that Pillow may not be able to read: named among the unreadable then, and not passed over.
-OTHER_TYPES = frozenset((".avif", ".heic", ".heif", ".jxl"))
-
+#: Photos that cannot be read here: named among the unreadable, and not passed over.
+OTHER_TYPES = frozenset((".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw"))
 
 #: What shows through transparent pixels, whose own colour is arbitrary: mid grey, neither dark nor bright.
 BACKDROP = (128, 128, 128)
 
 
+HEIF_TYPES = frozenset((".heic", ".heif"))
+
 EXIF_ORIENTATION = 0x0112
 
 
-def read_photo(path: str | Path) -> np.ndarray:
+def read_photo(path: str | os.PathLike) -> np.ndarray:
     """A photo as RGB uint8 [H, W, 3], turned as its EXIF orientation says.
 
     Grey, palette and CMYK are converted, 16-bit grey is scaled to 8 bits, transparent pixels show mid grey, of an
     animation the first picture counts. Raises FacecomError, beginning with the path, for what is not a whole photo.
     """
     try:
-        with Image.open(path) as image:
+        with _open(path) as file:
+            image: Image.Image = file
             if image.getexif().get(EXIF_ORIENTATION, 1) != 1:
                 image = ImageOps.exif_transpose(image)
             return np.array(_rgb(image))
@@ -51,13 +52,35 @@ def read_photo(path: str | Path) -> np.ndarray:
     except UnidentifiedImageError:
         kind = Path(path).suffix.lower()
         reason = "an empty file" if os.path.getsize(path) == 0 else "not an image"
-        reason = f"{kind[1:].upper()} cannot be read here; save it as JPEG" if kind in OTHER_TYPES else reason
+        unknown = kind in OTHER_TYPES or (kind in HEIF_TYPES and not _knows_heif())
+        reason = f"{kind[1:].upper()} cannot be read here; save it as JPEG" if unknown else reason
         raise FacecomError(f"{path}: {reason}") from None
     except Image.DecompressionBombError:
         raise FacecomError(f"{path}: more than 178 million pixels; scale it down") from None
     except (OSError, ValueError, SyntaxError, EOFError, KeyError, IndexError, TypeError, OverflowError) as error:
         # Pillow's decoders raise all of these for damaged files.
         raise FacecomError(f"{path}: truncated or damaged ({error})") from None
+
+
+def _open(path: str | os.PathLike) -> Image.Image:
+    """Pillow's image of a file; what only pillow-heif reads makes it load that."""
+    try:
+        return Image.open(path)
+    except UnidentifiedImageError:
+        if not _knows_heif():
+            raise
+        return Image.open(path)
+
+
+@cache
+def _knows_heif() -> bool:
+    """Whether telephones' HEIC files can be read: the first call makes Pillow read them."""
+    try:
+        import pillow_heif
+    except ImportError:
+        return False
+    pillow_heif.register_heif_opener()
+    return True
 
 
 def _rgb(image: Image.Image) -> Image.Image:
@@ -77,7 +100,7 @@ LONGEST_SIDE, LONGEST_SIDE_YUNET = 640, 1600
 
 
 def longest_side(mode: str) -> int:
-    """The longest side for a way of finding the face (`faces.ALIGNMENTS`)."""
+    """The longest side for a way of finding the face (`cli.ALIGNMENTS`)."""
     return LONGEST_SIDE_YUNET if mode == "yunet" else LONGEST_SIDE
 
 

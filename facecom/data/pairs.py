@@ -1,4 +1,10 @@
-"""Genuine and impostor pairs of a table of photos, as positions of its rows; the same seed gives the same pairs."""
+"""Genuine and impostor pairs: drawn from a table of photos, as positions of its rows, the same for the same seed; or
+read from a file, as people save them."""
+
+import codecs
+import io
+import os
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -75,3 +81,54 @@ def _pick(chance, first, size, gap_first, gap_size):
     """Positions drawn evenly from blocks [first, first + size) that each have a gap. chance: [N] in [0, 1)."""
     position = first + np.floor(chance * (size - gap_size)).astype(np.int64)
     return position + np.where(position >= gap_first, gap_size, 0)
+
+
+#: What spreadsheets put between columns, and what people write for one person and for two.
+SEPARATORS = (",", ";", "\t")
+SAME_WORDS = {"1": 1, "1.0": 1, "true": 1, "yes": 1, "0": 0, "0.0": 0, "false": 0, "no": 0}
+
+
+def read_table(path: str | os.PathLike) -> pd.DataFrame:
+    """A CSV file as spreadsheets write it: separated by commas, semicolons or tabs, in UTF-8, UTF-16 or Windows-1252,
+    with spaces round the values; all text, the column names in small letters. Raises OSError and ValueError."""
+    raw = Path(path).read_bytes()
+    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        text = raw.decode("utf-16")
+    else:
+        try:
+            text = raw.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            text = raw.decode("cp1252")
+    header = text.split("\n", 1)[0]
+    separator = max(SEPARATORS, key=header.count)
+    table = pd.read_csv(io.StringIO(text), sep=separator, dtype=str, keep_default_na=False, skipinitialspace=True)
+    table.columns = [str(name).strip().lower() for name in table.columns]
+    return table.apply(lambda column: column.str.strip())
+
+
+def read_pairs(path: str | os.PathLike) -> pd.DataFrame:
+    """DataFrame[image1, image2(, same)] of a pairs file (`read_table`); `same` int; `\\` in paths is `/`, but on
+    Windows. Raises FacecomError for any other file."""
+    try:
+        pairs = read_table(path)
+    except FileNotFoundError:
+        raise FacecomError(f"{path}: no such pairs file: check the path") from None
+    except (OSError, ValueError, AttributeError) as error:
+        raise FacecomError(
+            f"{path}: cannot be read as CSV: it needs the columns image1,image2 and may have same"
+        ) from error
+    if not {"image1", "image2"} <= set(pairs.columns):
+        raise FacecomError(
+            f"{path}: has the columns {','.join(pairs.columns)}: it needs image1,image2 and may have same"
+        )
+    if pairs.empty:
+        raise FacecomError(f"{path}: holds no pairs")
+    if os.sep == "/":
+        for side in ("image1", "image2"):
+            pairs[side] = pairs[side].str.replace("\\", "/")
+    if "same" in pairs:
+        same = pairs["same"].str.lower().map(SAME_WORDS)
+        if same.isna().any():
+            raise FacecomError(f"{path}: the column same must be 1 (one person) or 0 (two people) in every row")
+        pairs["same"] = same.astype(int)
+    return pairs

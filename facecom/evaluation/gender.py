@@ -1,5 +1,7 @@
 """Task A's protocol: gender per condition. Positive is `female`, whose probability the network gives."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 
@@ -40,7 +42,7 @@ def gender(
     for condition in present_conditions(table):
         mine = np.ones(len(table), bool) if condition == "all" else (table["condition"] == condition).to_numpy()
         counts = _counts(table[mine], p_female[mine], answer[mine], owner[mine], people)
-        figures = metrics.bootstrap(people, lambda weights, counts=counts: _figures(counts, weights), resamples, seed)
+        figures = metrics.bootstrap(people, partial(_figures, counts), resamples, seed)
         women = int((table["gender"][mine] == "female").sum())
         count = dict.fromkeys(figures, int(mine.sum()))
         count |= {"accuracy male": count["accuracy"] - women, "accuracy female": women, "recall": women}

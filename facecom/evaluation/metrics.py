@@ -276,6 +276,6 @@ def bootstrap(
     return result
 
 
-def share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+def share(part: np.ndarray | int, whole: np.ndarray | int) -> np.ndarray:
     """part / whole, NaN where the whole is 0."""
     return np.true_divide(part, np.where(np.asarray(whole) == 0, np.nan, whole))

@@ -22,12 +22,13 @@ def fit_operating_points(
     for identities that training has not seen. Returns [{threshold, far, tar, genuine, impostor, identities}], counts of
     comparisons; empty without impostor comparisons.
     """
-    table, embeddings = readable(table, embeddings)
-    genuine, *own = strictest_scores(table, embeddings, "all", max(fars))
+    table, kept = readable(table, embeddings)
+    embeddings = np.asarray(kept)
+    genuine, closest, count = strictest_scores(table, embeddings, "all", max(fars))
     extra = np.empty((0, embeddings.shape[1])) if extra_impostors is None else extra_impostors
     extra = extra[np.isfinite(extra).all(1)]
     # (scores, comparisons): of people who are not the same only the closest matter and are kept.
-    impostors = [own, (_closest(embeddings, extra, max(fars)), len(embeddings) * len(extra))]
+    impostors = [(closest, count), (_closest(embeddings, extra, max(fars)), len(embeddings) * len(extra))]
     impostors = [(scores, count) for scores, count in impostors if count]
     points = []
     for far in fars if impostors else ():

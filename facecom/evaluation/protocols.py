@@ -16,13 +16,24 @@ from scipy import sparse
 from facecom.data.folders import GENDERS
 from facecom.data.pairs import published_pairs
 from facecom.evaluation import metrics
-from facecom.evaluation.baseline import untrained_baseline as untrained_baseline
+from facecom.evaluation.baseline import untrained_baseline
 from facecom.evaluation.comparisons import comparisons, identity_keys, photo_keys, present_conditions, readable
-from facecom.evaluation.gender import gender as gender
-from facecom.evaluation.operating_points import FARS
-from facecom.evaluation.operating_points import fit_operating_points as fit_operating_points
+from facecom.evaluation.gender import gender
+from facecom.evaluation.operating_points import FARS, fit_operating_points
 from facecom.evaluation.results import gap, rows_of
 from facecom.inference.templates import Templates, as_templates, distances
+
+__all__ = [
+    "all_task_b",
+    "cross_photo",
+    "fit_operating_points",
+    "gender",
+    "identification",
+    "nearest_identities",
+    "published",
+    "threshold_transfer",
+    "untrained_baseline",
+]
 
 #: The published solution's hand-set distance.
 PUBLISHED_DISTANCE = 0.5
@@ -97,8 +108,8 @@ def cross_photo(
     """Probes of a condition against the CLEAN photos of the same person except the own photo, and of all others.
 
     conditions: which (default: all that the table has, and `all`). TAR@FAR, AUC and EER; counts are genuine
-    comparisons. With a `gender` column also TAR@FAR=1e-3 of men and women apart at the common threshold, and `gap`:
-    men less women.
+    comparisons. With a `gender` column also TAR@FAR=1e-3 of men and women apart at the common threshold, `gap`: men
+    less women, and `same gender`: where the false accept rate is that of strangers of the probe's gender.
     """
     table, embeddings = readable(table, embeddings)
     people = identity_keys(table).max(initial=-1) + 1
@@ -106,9 +117,9 @@ def cross_photo(
     headline = _tar_name(FARS[0])
     rows = []
     for condition in conditions or present_conditions(table):
-        genuine, impostor = _counts_at_levels(table, embeddings, condition, people)
+        genuine, impostor, alike = _counts_at_levels(table, embeddings, condition, people)
 
-        def statistic(weights, genuine=genuine, impostor=impostor):
+        def statistic(weights, genuine=genuine, impostor=impostor, alike=alike):
             far, tar = metrics.curve(impostor, weights), metrics.curve(genuine, weights)
             figures = {_tar_name(limit): metrics.tar_on_curve(far, tar, limit) for limit in FARS}
             figures |= {"auc": metrics.auc_on_curve(far, tar), "eer": metrics.eer_on_curve(far, tar)}
@@ -116,6 +127,9 @@ def cross_photo(
             for name, members in groups.items():
                 own = metrics.curve(genuine, weights * members)
                 figures[f"{headline} {name}"] = np.take_along_axis(own, point, 1)[:, 0]
+            if groups:
+                among = metrics.curve(alike, weights)
+                figures[f"{headline} same gender"] = metrics.tar_on_curve(among, tar, FARS[0])
             return figures | gap(figures, headline)
 
         figures = metrics.bootstrap(people, statistic, resamples, seed)
@@ -242,21 +256,26 @@ def all_task_b(
 
 def _counts_at_levels(
     table: pd.DataFrame, embeddings: Templates | np.ndarray, condition: str, people: int
-) -> tuple[sparse.csr_array, sparse.csr_array]:
-    """Genuine and impostor scores per identity, counted at the genuine scores: [people, K] each (`level_counts`)."""
+) -> tuple[sparse.csr_array, sparse.csr_array, sparse.csr_array]:
+    """Genuine scores, impostor scores, and those of impostors of the probe's gender, per identity, counted at the
+    genuine scores: [people, K] each (`level_counts`)."""
     identity = identity_keys(table)
+    genders = pd.factorize(table["gender"])[0] if "gender" in table else np.full(len(table), -1)
     genuine, owners = [np.empty(0, np.float32)], [np.empty(0, int)]
     for probes, _, scores, same, own in comparisons(table, embeddings, condition):
         row, column = np.nonzero(same & ~own)
         genuine.append(scores[row, column])
         owners.append(identity[probes[row]])
-    genuine, owners = np.concatenate(genuine), np.concatenate(owners)
-    levels = metrics.score_levels(genuine)
-    impostor = metrics.level_counts(np.empty(0), np.empty(0, int), people, levels)
-    for probes, _, scores, same, _ in comparisons(table, embeddings, condition):
+    pooled, whose = np.concatenate(genuine), np.concatenate(owners)
+    levels = metrics.score_levels(pooled)
+    impostor = alike = metrics.level_counts(np.empty(0), np.empty(0, int), people, levels)
+    for probes, gallery, scores, same, _ in comparisons(table, embeddings, condition):
         row, column = np.nonzero(~same)
-        impostor += metrics.level_counts(scores[row, column], identity[probes[row]], people, levels)
-    return metrics.level_counts(genuine, owners, people, levels), impostor
+        impostor = impostor + metrics.level_counts(scores[row, column], identity[probes[row]], people, levels)
+        equal = (genders[probes[row]] == genders[gallery[column]]) & (genders[probes[row]] >= 0)
+        row, column = row[equal], column[equal]
+        alike = alike + metrics.level_counts(scores[row, column], identity[probes[row]], people, levels)
+    return metrics.level_counts(pooled, whose, people, levels), impostor, alike
 
 
 def _gender_groups(table: pd.DataFrame) -> dict[str, np.ndarray]:

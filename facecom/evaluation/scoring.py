@@ -1,6 +1,6 @@
 """From what a test run learned to rows of figures: printed, and in the report's folder."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from facecom.data import images
 from facecom.errors import FacecomError
-from facecom.evaluation import metrics, results
+from facecom.evaluation import metrics, protocols, results
 from facecom.evaluation.baseline import untrained_baseline
 from facecom.inference.gender import words
 
@@ -36,13 +36,13 @@ def pair_rows(same: np.ndarray, distance: np.ndarray, verdict: np.ndarray) -> li
 
 def baseline_features(paths: Sequence[str], progress: str | None) -> np.ndarray:
     """The untrained baseline's features, float32 [N, D], unit length; NaN for an unreadable photo."""
-    features = None
+    features = np.empty((0, 0), np.float32)
     for row, path in enumerate(tqdm(paths, desc=progress, unit="photo", disable=None if progress else True)):
         try:
             found = untrained_baseline([images.read_photo(path)])[0]
         except FacecomError:  # said already when the network read it
             continue
-        if features is None:
+        if not len(features):
             features = np.full((len(paths), len(found)), np.nan, np.float32)
         features[row] = found
     return features
@@ -52,3 +52,39 @@ def confusion(genders: pd.Series, verdict: np.ndarray) -> str:
     """Lines that say how many photos of men and women were called what; verdict: as `gender.verdicts` gives it."""
     called = pd.Series(words(verdict), genders.index).replace("", "cannot tell")
     return pd.crosstab(genders.rename("labelled"), called.rename("called")).to_string()
+
+
+#: Figures shown, by protocol; all conditions of the photos pooled.
+SHOWN = (("cross-photo", "tar@far=1e-3"), ("cross-photo", "tar@far=1e-4"), ("identification", "rank1"),
+         ("cross-photo", "eer"))  # fmt: skip
+
+TITLES = {"held": "held back", "val": "val", "guard": "guard"}
+
+#: The network at its three ages, in order.
+STAGES = ("shipped", "adapted", "fine-tuned")
+
+
+def summary(tables: Mapping[str, pd.DataFrame], stages: Mapping[str, Mapping[str, np.ndarray]]) -> list[str]:
+    """Lines of a table: a stage and a set of photos a row.
+
+    tables: by the names of `TITLES`; stages: embeddings float [N, D] of each, by `STAGES`.
+    """
+    lines = ["what training did (95 % intervals over people):"]
+    lines.append(f"  {'':<10} {'':<10} " + " ".join(f"{metric:<22}" for _, metric in SHOWN) + " genuine")
+    for name, table in tables.items():
+        for stage in STAGES:
+            if name in stages.get(stage, {}):
+                lines.append(f"  {TITLES[name]:<10} {stage:<10} {_figures(table, stages[stage][name])}")
+    return lines
+
+
+def _figures(table: pd.DataFrame, embeddings: np.ndarray) -> str:
+    rows = protocols.cross_photo(table, embeddings, conditions=["all"])
+    rows += protocols.identification(table, embeddings, conditions=["all"])
+    found = {(row["protocol"], row["metric"]): row for row in rows}
+    shown = []
+    for key in SHOWN:
+        row = found.get(key)
+        shown.append("-" if row is None or np.isnan(row["value"]) else f"{row['value']:.3f} ({results.interval(row)})")
+    genuine = found.get(SHOWN[0], {}).get("count", 0)
+    return " ".join(f"{text:<22}" for text in shown) + f" {genuine:,}"

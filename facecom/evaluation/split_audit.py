@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from facecom.data.audit import LABEL_COLUMNS, audit
+from facecom.data.pairs import read_table
 from facecom.errors import FacecomError
 from facecom.inference import pipeline
 from facecom.inference.ensemble import Ensemble
@@ -14,10 +15,11 @@ def audit_splits(
 ) -> pd.DataFrame:
     """[kind, train, val, detail], as `audit.audit` gives it.
 
-    train, val: tables of `photos.py`; network: a Siamese one; labels: two versions of the gender; options: as for
-    `predict.stream`.
+    train, val: tables of `data/folders.py`; network: a Siamese one; labels: two versions of the gender; options: as for
+    `pipeline.stream`.
     """
-    return audit(train, val, tuple(clean_embeddings(table, network, **options) for table in (train, val)), labels)
+    found = clean_embeddings(train, network, **options), clean_embeddings(val, network, **options)
+    return audit(train, val, found, labels)
 
 
 def clean_embeddings(table: pd.DataFrame, network: Ensemble, **options) -> np.ndarray:
@@ -32,7 +34,7 @@ def clean_embeddings(table: pd.DataFrame, network: Ensemble, **options) -> np.nd
 def read_labels(path: str) -> pd.DataFrame:
     """Two versions of the gender: `split,file,gender,second_opinion`. Raises FacecomError for another file."""
     try:
-        labels = pd.read_csv(path)
+        labels = read_table(path)
     except (OSError, ValueError) as error:
         raise FacecomError(f"{path}: no CSV file that can be read ({error}): check --labels") from None
     missing = [name for name in LABEL_COLUMNS if name not in labels]

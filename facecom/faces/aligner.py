@@ -1,6 +1,7 @@
 """Photos -> aligned crops, one way or another."""
 
-from pathlib import Path
+import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -41,7 +42,7 @@ class Aligner:
         self,
         mode: str = DEFAULT_ALIGN,
         size: int = CROP_SIZE,
-        detector_model: str | Path | None = None,
+        detector_model: str | os.PathLike | None = None,
         device: "str | torch.device" = "cpu",
         amp: "torch.dtype | None" = None,
         frame: str = "face",
@@ -53,7 +54,7 @@ class Aligner:
         self.finder = _shipped_finder(str(device)) if mode == "finder" else None
         self.frame, self.template = frame, template_of(frame)
 
-    def __call__(self, images: list[np.ndarray]) -> Aligned:
+    def __call__(self, images: Sequence[np.ndarray]) -> Aligned:
         """images: RGB uint8 [H, W, 3] of any sizes; none gives empty arrays."""
         if self.mode != "off":
             images = [without_impulses(image) for image in images]
@@ -62,7 +63,7 @@ class Aligner:
         landmarks = np.full((count, 5, 2), np.nan, np.float32)
         if self.mode == "finder":
             landmarks, confidence = find(images, device=self.device, amp=self.amp, model=self.finder)
-        elif self.mode == "yunet":
+        elif self.detector is not None:
             for i, image in enumerate(images):
                 found, confidence[i], faces[i] = detect(image, self.detector)
                 if found is not None:

@@ -21,7 +21,6 @@ TEMPLATE = np.array(
 #: collar still say the gender where the face itself is glare; closer, there is more of the face and less of the rest.
 FRAMES = {"face": 1.0, "close": 1.1, "head": 0.6}
 
-
 #: `--align fixed`: the box of FACECOM's photos that the face fills (centre x, centre y, side; shares of the side).
 FIXED_BOX = (112 / 224, 107 / 224, 118 / 224)
 

@@ -22,7 +22,6 @@ from facecom.faces.alignment import align
 #: Crops that take more bytes than this stay on the disk and are cut again whenever they are needed.
 IN_MEMORY = 2 * 2**30
 
-
 #: Photos that are decoded and searched for faces at a time.
 CHUNK = 64
 
@@ -49,7 +48,7 @@ class Crops(Sequence):
     def __len__(self) -> int:
         return len(self.photos)
 
-    def __getitem__(self, index: int) -> np.ndarray:
+    def __getitem__(self, index: int) -> np.ndarray:  # type: ignore[override]
         if self.array is not None:
             return self.array[index]
         photo = open_photo(self.photos[index], self.longest)
@@ -88,9 +87,9 @@ def load_crops(
         for start in range(0, len(photos), CHUNK):
             opened = list(threads.map(partial(_attempt, longest=longest), photos[start : start + CHUNK]))
             failures += [str(one) for one in opened if isinstance(one, FacecomError)]
-            good = [i for i, one in enumerate(opened) if not isinstance(one, FacecomError)]
+            good = [i for i, one in enumerate(opened) if isinstance(one, np.ndarray)]
             if good:
-                aligned = aligner([opened[i] for i in good])
+                aligned = aligner([one for one in opened if isinstance(one, np.ndarray)])
                 found += [start + i for i in good]
                 landmarks.append(aligned.landmarks)
                 crops += [aligned.crops] if keep_all else []

@@ -6,8 +6,9 @@ landmarks: float [B, 5, 2], pixels; errors: float [B, 5], how far each landmark 
 distance between the eyes (the scale of a Laplace distribution).
 """
 
+from collections.abc import Sequence
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import cv2
 import numpy as np
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import torch
 
     from facecom.models.networks import LandmarkNet
+
 
 #: Nine in ten of FACECOM's faces are enlarged by less for the second look.
 USUAL_ENLARGEMENT = 1.55
@@ -91,7 +93,7 @@ LOOSE_TEMPLATE = (TEMPLATE - CROP_SIZE / 2) * 0.75 + CROP_SIZE / 2
 
 
 def find(
-    images: list[np.ndarray],
+    images: Sequence[np.ndarray],
     batch_size: int = 64,
     device: "str | torch.device" = "cpu",
     amp: "torch.dtype | None" = None,
@@ -134,7 +136,7 @@ def find(
 def _shipped_finder(device: str) -> "LandmarkNet":
     from facecom.models import checkpoint
 
-    return made_fast(checkpoint.load(None, "landmarks").model).to(device)
+    return made_fast(cast("LandmarkNet", checkpoint.load(None, "landmarks").model)).to(device)
 
 
 def made_fast(finder: "LandmarkNet") -> "LandmarkNet":
@@ -142,5 +144,5 @@ def made_fast(finder: "LandmarkNet") -> "LandmarkNet":
     from torch import channels_last
     from torch.fx.experimental.optimization import fuse
 
-    finder.backbone, finder.mix = fuse(finder.backbone), fuse(finder.mix)
+    finder.backbone, finder.mix = fuse(finder.backbone), cast("torch.nn.Sequential", fuse(finder.mix))
     return finder.to(memory_format=channels_last)

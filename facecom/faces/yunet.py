@@ -3,6 +3,7 @@
 The model file is an argument: the project holds none of others.
 """
 
+import os
 from pathlib import Path
 
 import cv2
@@ -14,7 +15,7 @@ from facecom.errors import FacecomError
 MIRRORED = [1, 0, 2, 4, 3]
 
 
-def open_detector(model_file: str | Path | None) -> cv2.FaceDetectorYN:
+def open_detector(model_file: str | os.PathLike | None) -> cv2.FaceDetectorYN:
     """OpenCV's face detector with YuNet's model file. Raises FacecomError without one that can be read."""
     if model_file is None:
         raise FacecomError("--align yunet needs --detector_model FILE, YuNet's ONNX file: README.md says where it is")
@@ -66,7 +67,7 @@ def steady_landmarks(image: np.ndarray, detector: cv2.FaceDetectorYN, sizes=(0.8
             points = (points + 0.5) / size - 0.5
             if np.linalg.norm(points - first, axis=1).max() < reach:  # another face may have been the larger one
                 found.append(points)
-    return np.mean(found, 0, dtype=np.float32) if found else first
+    return np.stack(found).mean(0, dtype=np.float32) if found else first
 
 
 def mirror(landmarks: np.ndarray, width: int) -> np.ndarray:

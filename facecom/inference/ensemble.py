@@ -1,9 +1,9 @@
 """One weight file or several as one: photos in, answers with face confidence out."""
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -37,8 +37,8 @@ class Ensemble:
     Gender: the mean of the probabilities. Verification: unit embeddings side by side, scaled to unit length again, so
     the squared distance is the mean of the members' squared distances.
 
-    align: how to find the face (`faces.Aligner`'s modes) in place of what each weight file says; detector_model, device
-    and amp: see `faces.Aligner`; faces_only: False also looks, for verification, whether two files are one photograph
+    align: how to find the face (`Aligner`'s modes) in place of what each weight file says; detector_model, device
+    and amp: see `Aligner`; faces_only: False also looks, for verification, whether two files are one photograph
     (`same_photo`).
     """
 
@@ -46,7 +46,7 @@ class Ensemble:
         self,
         members: Sequence[loading.Runner],
         align: str | None = None,
-        detector_model: str | Path | None = None,
+        detector_model: str | os.PathLike | None = None,
         device: torch.device | str = "cpu",
         amp: torch.dtype | None = None,
         faces_only: bool = True,
@@ -99,9 +99,10 @@ class Ensemble:
         points = []
         for rate in rates:
             thresholds = np.array([points[rate]["threshold"] for points in stored])
-            compared = [points[rate].get("impostor") for points in stored]
+            known = [points[rate].get("impostor") for points in stored]
+            compared = [count for count in known if count is not None]
             point = {"threshold": float((thresholds**power).mean() ** (1 / power)), "far": rate}
-            points.append(point | {"impostor": None if None in compared else min(compared)})
+            points.append(point | {"impostor": min(compared) if len(compared) == len(known) else None})
         return points
 
     @property
@@ -109,8 +110,8 @@ class Ensemble:
         """`face_confidence` and `quality` below which the answer is "cannot tell": the lowest of all; may be empty."""
         found = {}
         for name in ("face_confidence", "quality"):
-            values = [member.limits.get(name) for member in self.members]
-            if all(value is not None for value in values):
+            values = [member.limits[name] for member in self.members if member.limits.get(name) is not None]
+            if len(values) == len(self.members):
                 found[name] = min(values)
         return found
 
@@ -132,11 +133,11 @@ class Ensemble:
 
 
 def load(
-    weights: Sequence[str | Path | None],
+    weights: Sequence[str | os.PathLike | None],
     task: str,
     *,
     align: str | None = None,
-    detector_model: str | Path | None = None,
+    detector_model: str | os.PathLike | None = None,
     device: torch.device | str = "cpu",
     amp: torch.dtype | None = None,
     normalize: bool = False,

@@ -32,9 +32,9 @@ class GenderPredictor:
         batch_size: int = BATCH_SIZE,
         workers: int | None = None,
     ):
-        device = pick_device(device)
+        where = pick_device(device)
         self.ensemble = ensemble.load(
-            weights, "gender", align=align, detector_model=detector_model, device=device, amp=pick_amp(amp, device)
+            weights, "gender", align=align, detector_model=detector_model, device=where, amp=pick_amp(amp, where)
         )
         self.batch_size, self.workers = batch_size, workers
         self.threshold = threshold_of(self.ensemble)

@@ -81,14 +81,17 @@ def collect(photos: Sequence[Photo], ensemble: Ensemble, **kwargs) -> tuple[Answ
     kwargs: as for `stream`. What a Siamese network says about a million photos takes 1 GB.
     """
     count, skipped = len(photos), []
-    outputs, described, faces = None, None, np.zeros(count, int)
+    outputs: np.ndarray | None = None
+    described: np.ndarray | None = None
+    faces = np.zeros(count, int)
     quality, confidence = np.full((2, count), np.nan, np.float32)
     for batch in stream(photos, ensemble, **kwargs):
         skipped += batch.skipped
         if batch.answers is None:
             continue
         if outputs is None:
-            outputs, described = (_unknown(count, part) for part in (batch.answers.outputs, batch.answers.photos))
+            outputs = _unknown(count, batch.answers.outputs)
+            described = None if batch.answers.photos is None else _unknown(count, batch.answers.photos)
         outputs[batch.rows], quality[batch.rows] = batch.answers.outputs, batch.answers.quality
         confidence[batch.rows], faces[batch.rows] = batch.answers.confidence, batch.answers.faces
         if described is not None:
@@ -98,9 +101,9 @@ def collect(photos: Sequence[Photo], ensemble: Ensemble, **kwargs) -> tuple[Answ
     return Answers(outputs, quality, confidence, faces, described), skipped
 
 
-def _unknown(count: int, part: np.ndarray | None) -> np.ndarray | None:
+def _unknown(count: int, part: np.ndarray) -> np.ndarray:
     """NaN for `count` photos, shaped as these answers for a batch of them."""
-    return None if part is None else np.full((count, *part.shape[1:]), np.nan, np.float32)
+    return np.full((count, *part.shape[1:]), np.nan, np.float32)
 
 
 def check_array(photo: np.ndarray) -> None:

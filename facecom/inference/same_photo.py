@@ -23,7 +23,6 @@ FIRST_SIDE = 64
 #: even wall stays small.
 SURROUNDINGS, LEAST_STRENGTH = SIDE / 16, 12.0
 
-
 #: Length of all normalised gradients below which there is no picture: FACECOM's darkest and brightest copies have 13
 #: and more, a white picture none, the grain of an even wall 5 to 8.
 LEAST_PICTURE = 10.0

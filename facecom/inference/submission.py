@@ -1,14 +1,14 @@
 """The rows of a submission: who is on each photo, which photos show the same person, which gender.
 
 Files are written whole or not at all, rows as they come. Figures that nobody knows (no face looked for, no quality
-head, cannot tell) are empty. `options` are those of `predict.stream`.
+head, cannot tell) are empty. `options` are those of `pipeline.stream`.
 """
 
 import contextlib
 import csv
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -46,14 +46,15 @@ class Written:
 def write_genders(table: pd.DataFrame, gender: Ensemble, threshold: float, output, **options) -> Written:
     """A row a photo of `table` (`path`, `file`). values: float32 [N, 2], probability of female (NaN for the unreadable)
     and verdict (1 female, 0 male, NaN for cannot tell). Raises FacecomError where none can be read."""
-    files, written = table.file.to_numpy(), Written(values=np.full((len(table), 2), np.nan, np.float32))
+    files, values = table.file.to_numpy(), np.full((len(table), 2), np.nan, np.float32)
+    written = Written(values=values)
     with _csv(output, GENDER_COLUMNS, written) as write:
         for batch in stream(table.path.to_list(), gender, **options):
             _note(written, files, batch.skipped)
             if batch.answers is None:
                 continue
             found = verdicts(batch.answers, gender, threshold)
-            written.values[batch.rows] = np.stack([batch.answers.outputs, found], 1)
+            values[batch.rows] = np.stack([batch.answers.outputs, found], 1)
             columns = zip(batch.rows, words(found), batch.answers.outputs, batch.answers.confidence, strict=True)
             for row, word, p_female, confidence in columns:
                 write((files[row], word, number(p_female), number(confidence)))
@@ -91,14 +92,15 @@ def write_identified(
     if not people.readable.any():
         raise FacecomError("no photo of the gallery could be read: check its folder")
     files, names = table.file.to_numpy(), gallery.identity.to_numpy()
-    written = Written(values=np.full((len(table), 2), np.nan))
+    values = np.full((len(table), 2), np.nan)
+    written = Written(values=values)
     _note(written, gallery.file.to_numpy(), skipped)
     with _csv(output, IDENTITY_COLUMNS, written) as write:
         for batch in stream(table.path.to_list(), siamese, **options):
             _note(written, files, batch.skipped)
             if batch.answers is not None:
                 args = (files[batch.rows], batch.answers, siamese, threshold, people, names)
-                written.values[batch.rows] = _identity_rows(write, *args)
+                values[batch.rows] = _identity_rows(write, *args)
         _refuse_nothing(written, "photos")
     return written
 
@@ -146,7 +148,7 @@ def write_all_pairs(
     _note(written, files, skipped)
     files, templates = files[readable], templates[readable]
     if neighbours is None:
-        blocks = (np.arange(row + 1, len(files)) for row in range(len(files)))
+        blocks: Iterable[np.ndarray] = (np.arange(row + 1, len(files)) for row in range(len(files)))
     else:
         blocks = nearest(templates, templates, neighbours, first_row=0)[0]
     with _csv(output, PAIR_COLUMNS, written) as write:
@@ -175,29 +177,6 @@ def write_skipped(output: str | os.PathLike, skipped: Sequence[tuple[str, str]])
         for row in skipped:
             write(row)
     return path
-
-
-def read_pairs(path: str | os.PathLike) -> pd.DataFrame:
-    """DataFrame[image1, image2(, same)] of a pairs file; `same` int. Raises FacecomError for any other file."""
-    try:
-        pairs = pd.read_csv(path, dtype={"image1": str, "image2": str}, keep_default_na=False, encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise FacecomError(f"{path}: no such pairs file: check the path") from None
-    except (OSError, ValueError) as error:
-        raise FacecomError(
-            f"{path}: cannot be read as CSV: it needs the columns image1,image2 and may have same"
-        ) from error
-    if not {"image1", "image2"} <= set(pairs.columns):
-        raise FacecomError(
-            f"{path}: has the columns {','.join(pairs.columns)}: it needs image1,image2 and may have same"
-        )
-    if pairs.empty:
-        raise FacecomError(f"{path}: holds no pairs")
-    if "same" in pairs:
-        if not pairs.same.astype(str).isin(["0", "1"]).all():
-            raise FacecomError(f"{path}: the column same must be 1 (one person) or 0 (two people) in every row")
-        pairs["same"] = pairs.same.astype(int)
-    return pairs
 
 
 def number(value: float) -> str:

@@ -52,14 +52,14 @@ class FaceVerifier:
         workers: int | None = None,
         faces_only: bool = True,
     ):
-        device = pick_device(device)
+        where = pick_device(device)
         self.ensemble = ensemble.load(
             weights,
             "siamese",
             align=align,
             detector_model=detector_model,
-            device=device,
-            amp=pick_amp(amp, device),
+            device=where,
+            amp=pick_amp(amp, where),
             faces_only=faces_only,
         )
         self.batch_size, self.workers = batch_size, workers

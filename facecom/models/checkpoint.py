@@ -11,6 +11,7 @@ The published solution's weights are bare state dicts; `facecom.models.published
 """
 
 import io
+import os
 import pickle
 import platform
 import re
@@ -23,6 +24,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy._core import multiarray
 from torch import nn
 
 from facecom.errors import FacecomError
@@ -31,6 +33,13 @@ from facecom.models import published
 from facecom.models.networks import build_model
 
 FORMAT = 1
+
+#: NumPy's numbers and arrays, which training scripts leave beside the weights (`best_acc`): plain values, under their
+#: names of NumPy 1 and 2.
+NUMPY_VALUES: list = [np.ndarray, np.dtype, *(type(np.dtype(code)) for code in "?bBhHiIlLqQefd")]
+for _home in ("numpy._core.multiarray", "numpy.core.multiarray"):
+    for _maker in (multiarray.scalar, multiarray._reconstruct):
+        NUMPY_VALUES.append((_maker, f"{_home}.{_maker.__name__}"))
 
 #: The weights that come with the package, by task: siamese, gender, landmarks, same_photo.
 SHIPPED = Path(__file__).resolve().parents[1] / "weights"
@@ -41,7 +50,7 @@ class Loaded:
     """A network ready for use and all that its checkpoint says about it.
 
     model: in eval mode, float32, on the CPU; preprocessing: size (pixels), mean and std (three numbers each, of pixels
-    scaled to 0..1), align, frame (`faces.FRAMES`; not said: the face), colour, mirror (whether answers are means over
+    scaled to 0..1), align, frame (of `FRAMES`; not said: the face), colour, mirror (whether answers are means over
     photo and mirror image; not said: they are not); operating_points: the default one first, may be empty; temperature:
     logits are divided by it (1.0 where none was fitted); info: everything else in the file.
     """
@@ -69,13 +78,15 @@ def save(
     epoch: int | None = None,
     metrics: Mapping | None = None,
     data: Mapping | None = None,
+    adaptation: Mapping | None = None,
     training: Mapping | None = None,
     half: bool = False,
 ) -> None:
     """Write a checkpoint, whole or not at all.
 
     config: arguments of the network's class, without `task` and `pretrained`; half: floating weights as fp16;
-    limits: face confidence and quality below which the answer is "cannot tell".
+    limits: face confidence and quality below which the answer is "cannot tell"; adaptation: what was
+    folded into the last layer (`training/adaptation.py`).
     Raises FacecomError when the file cannot be written, TypeError for a value that is neither plain nor a tensor.
     """
     state = model.state_dict()
@@ -94,6 +105,7 @@ def save(
         "epoch": epoch,
         "metrics": metrics,
         "data": data,
+        "adaptation": adaptation,
         "versions": versions(),
         "training": training,
     }
@@ -103,7 +115,7 @@ def save(
         file.write(buffer.getbuffer())
 
 
-def load(path: str | Path | None, task: str | None = None) -> Loaded:
+def load(path: str | os.PathLike | None, task: str | None = None) -> Loaded:
     """The network in a weight file; `None` takes the shipped one.
 
     path: a checkpoint of `save`, or a bare state dict of the published solution. task: siamese, gender,
@@ -139,12 +151,13 @@ def load(path: str | Path | None, task: str | None = None) -> Loaded:
     )
 
 
-def read(path: str | Path) -> dict[str, Any]:
+def read(path: str | os.PathLike) -> dict[str, Any]:
     """What a weight file holds, as it lies: a checkpoint's dict or a bare state dict. Raises FacecomError."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # remarks on foreign pickles: an error follows anyway
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            with torch.serialization.safe_globals(NUMPY_VALUES):
+                content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise FacecomError(f"{path}: no such weight file: check the path") from None
     except IsADirectoryError:
@@ -154,8 +167,10 @@ def read(path: str | Path) -> dict[str, Any]:
         # opcodes (a text file) nothing can be said.
         code = re.search("unsupported (?!operand)|operand 149", str(error), re.IGNORECASE)
         if isinstance(error, pickle.UnpicklingError) and code:
+            named = re.search(r"GLOBAL (\S+)", str(error))
+            what = f" ({named[1]})" if named else ""
             raise FacecomError(
-                f"{path}: holds more than weights and could run code when loaded; it was not loaded: "
+                f"{path}: holds more than weights{what} and could run code when loaded; it was not loaded: "
                 "save its plain state_dict instead"
             ) from error
         raise FacecomError(f"{path}: not a weight file, or a damaged one: fetch it again or give another") from error

@@ -2,7 +2,7 @@
 
 python -m facecom.export --task siamese --weights best_siamese_convnext.pt --output siamese.onnx
 
-Input `crops`: uint8 [N, size, size, 3], RGB, any N: `faces.align` in the frame that the weights want, face or head
+Input `crops`: uint8 [N, size, size, 3], RGB, any N: cut by `alignment.align` in the frame that the weights want
 (landmarks: the whole picture in a square). Outputs:
 siamese `embedding` float32 [N, 128], unit length, and `quality` float32 [N], 0 to 1, where the network has it;
 gender `p_female` float32 [N], calibrated; landmarks `landmarks` float32 [N, 5, 2], pixels of the crop, and `confidence`

@@ -1,6 +1,7 @@
 """A weight file as a function of aligned crops: checkpoints, the published weights and ONNX files alike."""
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,7 +72,7 @@ class Runner:
 
 
 def load(
-    path: str | Path | None,
+    path: str | os.PathLike | None,
     task: str,
     device: torch.device | str = "cpu",
     amp: torch.dtype | None = None,

@@ -44,7 +44,7 @@ def neck(network: nn.Module, pool: str, img_size: int) -> tuple[nn.Module, int]:
     """What stands between backbone and head, and the number of features that it hands on."""
     if pool == "avg":
         # Not `num_features`: some networks (MobileNetV3, VGG) have a layer behind the pooling.
-        return nn.Identity(), network.head_hidden_size
+        return nn.Identity(), network.head_hidden_size  # type: ignore[return-value]
     training = network.training
     with torch.no_grad():
         _, channels, height, width = network.eval()(torch.zeros(1, 3, img_size, img_size)).shape
@@ -178,9 +178,10 @@ class LandmarkNet(nn.Module):
             nn.Conv2d(2 * channels, channels, 1),
         )
         self.heatmaps = nn.Conv2d(channels, LANDMARKS, 1)
-        self.refine = nn.Sequential(nn.Linear(LANDMARKS * channels, 128), nn.ReLU(), nn.Linear(128, LANDMARKS * 3 + 1))
-        nn.init.zeros_(self.refine[-1].weight)
-        nn.init.zeros_(self.refine[-1].bias)
+        last = nn.Linear(128, LANDMARKS * 3 + 1)
+        self.refine = nn.Sequential(nn.Linear(LANDMARKS * channels, 128), nn.ReLU(), last)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """x: float [B, 3, S, S], normalised.

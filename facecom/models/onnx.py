@@ -17,7 +17,8 @@ def foreign(path: str, mean: Sequence[float], std: Sequence[float]):
     entry = session.get_inputs()[0]
     size = entry.shape[2] if isinstance(entry.shape[2], int) else CROP_SIZE
     fixed_batch = entry.shape[0] if isinstance(entry.shape[0], int) else None
-    gain, offset = 1 / (255 * np.float32(std)), -np.float32(mean) / np.float32(std)
+    spread = np.asarray(std, np.float32)
+    gain, offset = 1 / (255 * spread), -np.asarray(mean, np.float32) / spread
 
     def forward(crops):
         x = np.ascontiguousarray((crops * gain + offset).transpose(0, 3, 1, 2), np.float32)

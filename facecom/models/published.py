@@ -1,7 +1,7 @@
 """The published solution: what its bare weight files leave unsaid."""
 
+import os
 from collections.abc import Mapping
-from pathlib import Path
 
 from facecom.errors import FacecomError
 
@@ -14,6 +14,10 @@ SIAMESE_PREPROCESSING = {"size": 224, "mean": (0.5,) * 3, "std": (0.5,) * 3, "al
 
 #: The networks that were published, by task.
 BACKBONE = {"siamese": "convnext_atto", "gender": "convnext_tiny"}
+
+#: Names under which training scripts save a state dict beside other things, and what wrappers put before its names.
+WRAPPERS = ("model_state_dict", "state_dict", "model", "net")
+PREFIXES = ("module.", "_orig_mod.")
 
 #: Set by hand there, on no data: no false accept rate belongs to it.
 SIAMESE_THRESHOLD = 0.5
@@ -30,13 +34,15 @@ _CONVNEXTS = {
 }
 
 
-def describe(state: Mapping, path: str | Path) -> dict:
+def describe(state: Mapping, path: str | os.PathLike) -> dict:
     """A bare state dict of the published solution, as the dict that a checkpoint would hold.
 
-    state: `encoder.*` and `projection.*` (Siamese), or `backbone.*` and `classifier.*` (gender). The backbone is found
-    from the shapes. Raises FacecomError when it is neither, or the backbone is none of timm's plain ConvNeXts.
+    state: `encoder.*` and `projection.*` (Siamese), or `backbone.*` and `classifier.*` (gender), as `bare` takes it.
+    The backbone is found from the shapes. Raises FacecomError when it is neither, or the backbone is none of timm's
+    plain ConvNeXts.
     """
-    parts = {name.split(".")[0] for name in state}
+    state = bare(state)
+    parts = {str(name).split(".")[0] for name in state}
     if parts == {"encoder", "projection"}:
         task, body, preprocessing = "siamese", "encoder", SIAMESE_PREPROCESSING
         points = [{"threshold": SIAMESE_THRESHOLD, "far": None, "genuine": None, "impostor": None, "identities": None}]
@@ -55,7 +61,21 @@ def describe(state: Mapping, path: str | Path) -> dict:
     }
 
 
-def convnext_of(state: Mapping, prefix: str, path: str | Path) -> str:
+def bare(content: Mapping) -> Mapping:
+    """The state dict in what a training script saved: unwrapped (`WRAPPERS`), and without the prefixes that
+    DataParallel and torch.compile put before every name."""
+    for name in WRAPPERS:
+        if isinstance(content.get(name), Mapping):
+            content = content[name]
+            break
+    for _ in PREFIXES:  # one may stand before the other, whichever way round
+        for prefix in PREFIXES:
+            if content and all(str(name).startswith(prefix) for name in content):
+                content = {name.removeprefix(prefix): value for name, value in content.items()}
+    return content
+
+
+def convnext_of(state: Mapping, prefix: str, path: str | os.PathLike) -> str:
     """timm's name of the ConvNeXt whose weights lie under `prefix.`. Raises FacecomError for any other network."""
     stem = state.get(f"{prefix}.stem.0.weight")
     blocks = {

@@ -7,6 +7,7 @@ from PIL import Image
 
 from facecom.conditions import DISTORTIONS
 from facecom.errors import FacecomError
+from facecom.page import api
 from facecom.page.answers import gender_of, same_person
 from facecom.synthetic import draw_person
 
@@ -62,6 +63,7 @@ def page(folder: Path) -> "gradio.Blocks":
             sliders = severity_sliders("Make the photo worse")
             react([photo, *sliders], gender_of, [preview, looked_at, result])
             gr.Examples([[examples[seeds]] for seeds in SINGLES], [photo], label=DRAWN)
+        api.endpoints()
     return blocks
 
 

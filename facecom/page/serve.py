@@ -22,7 +22,7 @@ def launch(blocks: "gradio.Blocks", **options):
 
     theme = gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"])
     return blocks.launch(
-        server_name="127.0.0.1", share=False, theme=theme, css=CSS, footer_links=[], run_history=False,
+        server_name="127.0.0.1", share=False, theme=theme, css=CSS, footer_links=["api"], run_history=False,
         enable_monitoring=False, **options,
     )  # fmt: skip
 

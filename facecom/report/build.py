@@ -35,7 +35,7 @@ def write_siamese_report(
     rows: of `protocols.all_task_b`; table: `path`, `file`, `identity`, `photo`, `condition`; embeddings: float32
     [N, D], unit length, NaN for unreadable files, or templates; sureness: {what: float [N]}, such as quality and face
     confidence, higher is surer, NaN where unknown; weights: what was tested; drawn: the people are drawn; audit: of
-    `photos.audit`. Raises FacecomError where the folder cannot be written.
+    `audit.audit`. Raises FacecomError where the folder cannot be written.
     """
     keep = as_templates(embeddings).readable
     sureness = {name: np.asarray(values, float)[keep] for name, values in (sureness or {}).items()}

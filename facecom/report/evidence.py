@@ -53,7 +53,7 @@ def pairs_of(table: pd.DataFrame, embeddings: Templates | np.ndarray, condition:
         found.append(np.stack([-scores[row, column], probes[row], gallery[column]]))
     distance, probe, other = np.concatenate(found, 1)
     levels = metrics.score_levels(-distance.astype(np.float32))
-    counts, impostor = _counts([], levels), np.zeros(len(EDGES) - 1, int)
+    counts, impostor = _counts(np.empty(0), levels), np.zeros(len(EDGES) - 1, int)
     for _, _, scores, same, _ in comparisons(table, embeddings, condition):
         counts += _counts(scores[~same], levels)
         impostor += np.histogram(-scores[~same], EDGES)[0]
@@ -89,7 +89,8 @@ def worst_pairs(
     Half of `count` each, more of one where the other has fewer; a person is named once a kind.
     """
     identity = identity_keys(table)
-    rejected, accepted = [], []
+    rejected: list = []
+    accepted: list = []
     for probes, gallery, scores, same, own in comparisons(table, embeddings, "all"):
         distance = -scores
         for kind, wanted, found in ((same & ~own, -distance, rejected), (~same, distance, accepted)):
@@ -109,7 +110,8 @@ def worst_pairs(
 
 def _once(found: list[tuple], identity: np.ndarray) -> list[tuple]:
     """Worst first, a person once."""
-    seen, kept = set(), []
+    seen: set = set()
+    kept = []
     for error in sorted(found):
         people = {identity[error[1]], identity[error[2]]}
         if not people & seen:

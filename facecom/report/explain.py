@@ -48,10 +48,14 @@ def explain_gender(gender: Ensemble, photos: Sequence[np.ndarray]) -> list[np.nd
 def explain_pair(siamese: Ensemble, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """What makes two faces alike to the first network of the ensemble; arguments and errors as `explain_gender`."""
     member, crops = _crops(siamese, [a, b])
-    embeddings = torch.from_numpy(member.forward(crops)[0]).to(member.network.gain.device)
+    embeddings = torch.from_numpy(member.forward(crops)[0]).to(_device(member))
     towards = [lambda embedding, other=other: embedding @ other for other in embeddings.flip(0)]
     heat = heatmaps(member, crops, towards)
     return overlay(crops[0], heat[0]), overlay(crops[1], heat[1])
+
+
+def _device(member: Runner) -> torch.device:
+    return next(member.network.model.parameters()).device
 
 
 def heatmaps(member: Runner, crops: np.ndarray, targets: Sequence[Callable]) -> np.ndarray:
@@ -64,8 +68,8 @@ def heatmaps(member: Runner, crops: np.ndarray, targets: Sequence[Callable]) -> 
     from pytorch_grad_cam import GradCAM
 
     model = member.network.model
-    body = model.encoder if member.task == "siamese" else model.backbone
-    x = member.network.prepare(torch.from_numpy(crops).to(member.network.gain.device))
+    body = model.get_submodule("encoder" if member.task == "siamese" else "backbone")
+    x = member.network.prepare(torch.from_numpy(crops).to(_device(member)))
     with torch.enable_grad(), GradCAM(_Output(model), [map_layer(body, crops.shape[1])], _as_map(body)) as cam:
         heat = cam(x, list(targets))
     model.zero_grad(set_to_none=True)
@@ -80,7 +84,7 @@ def check_installed() -> None:
 
 def map_layer(body: nn.Module, size: int) -> nn.Module:
     """The deepest stage of a timm network whose map still has 7 cells on a side, for photos of `size` pixels."""
-    stages = body.feature_info
+    stages: list[dict] = list(body.feature_info)  # type: ignore[arg-type]
     fine = [stage for stage in stages if size / stage["reduction"] >= LEAST_CELLS]
     return body.get_submodule((fine or stages[:1])[-1]["module"])
 
@@ -191,7 +195,7 @@ def _crops(chosen: Ensemble, photos: Sequence[np.ndarray]) -> tuple[Runner, np.n
 
 def _extremes(certainty: np.ndarray, keys: Sequence) -> list[tuple[str, int]]:
     """(picture, row) of the most certain and of the least certain; of rows with the same key only one."""
-    order = np.argsort(-certainty, kind="stable")
+    order = np.argsort(-certainty, kind="stable").tolist()
     count = min(COUNT, (len(set(keys)) + 1) // 2)
     most = _one_a_key(order, keys)[:count]
     shown = {keys[row] for row in most}
@@ -201,7 +205,7 @@ def _extremes(certainty: np.ndarray, keys: Sequence) -> list[tuple[str, int]]:
 
 
 def _one_a_key(rows: Sequence[int], keys: Sequence) -> list[int]:
-    first = {}
+    first: dict = {}
     for row in rows:
         first.setdefault(keys[row], int(row))
     return list(first.values())

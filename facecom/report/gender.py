@@ -65,7 +65,7 @@ def curves(draw: Callable, found: Found, table: pd.DataFrame, p_female: np.ndarr
             partial(
                 plots.histograms,
                 {
-                    c: tuple(np.histogram(p_female[m & of], EDGES)[0] for of in (female, ~female))
+                    c: (np.histogram(p_female[m & female], EDGES)[0], np.histogram(p_female[m & ~female], EDGES)[0])
                     for c, m in parts.items()
                 },
                 EDGES,

@@ -60,7 +60,7 @@ def png(draw: Callable[[Theme], Figure], theme: Theme) -> bytes:
         "legend.frameon": False,
         "figure.facecolor": theme.paper,
     }
-    with matplotlib.rc_context(settings):
+    with matplotlib.rc_context(settings):  # type: ignore[arg-type]
         buffer = io.BytesIO()
         draw(theme).savefig(buffer, format="png", dpi=DPI)
     return buffer.getvalue()

@@ -171,11 +171,11 @@ def rejects(
     if pooled is None or threshold is None or not len(pooled.distance):
         return []
     wrong = pooled.distance > threshold
-    found = {
+    curves = {
         f"by {name}": evidence.error_versus_reject(wrong, np.minimum(values[pooled.probe], values[pooled.other]))
         for name, values in sureness.items()
     }
-    found = {name: curve for name, curve in found.items() if curve}
+    found = {name: curve for name, curve in curves.items() if curve is not None}
     if not found:
         return []
     return [

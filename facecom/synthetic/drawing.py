@@ -134,7 +134,7 @@ class Canvas:
         else:
             lit = colours * np.float32(light)
         through = cv2.merge([255 - self.sheet[..., 3]] * 3)
-        self.pixels = cv2.multiply(self.pixels, through, scale=1 / 255, dtype=cv2.CV_32F)
+        self.pixels = np.asarray(cv2.multiply(self.pixels, through, scale=1 / 255, dtype=cv2.CV_32F), np.float32)
         self.pixels += lit
         self.sheet[:] = 0
 

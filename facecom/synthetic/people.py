@@ -89,7 +89,7 @@ def draw_person(identity_seed: int, photo_seed: int, size: int = FRAME) -> tuple
     """A photo of a drawn person, framed as FACECOM's photos are; the same seeds draw the same photo.
 
     Seeds: integers from 0. Returns the photo, RGB uint8 [size, size, 3], and where the landmarks are, float32 [5, 2]:
-    pixels (x, y) of the photo, in the order of `faces.TEMPLATE`.
+    pixels (x, y) of the photo, in the order of `alignment.TEMPLATE`.
     """
     person, photo = _person(identity_seed), _photo(identity_seed, photo_seed)
     place = pose(photo.yaw, photo.pitch, photo.roll, photo.scale, photo.centre)

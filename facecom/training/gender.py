@@ -84,7 +84,7 @@ class GenderJob(Job):
         own = own_photos(table)
         threshold = THRESHOLD
         if min(female[own].sum(), (~female[own]).sum()) >= ENOUGH:
-            threshold = float(_sigmoid(balanced_logit(logits[own], female[own]) / self.temperature))
+            threshold = float(_sigmoid(np.asarray(balanced_logit(logits[own], female[own]) / self.temperature)))
         point = {"threshold": threshold, "far": None, "photos": int(own.sum())}
         point["identities"] = int(table["identity"][own].nunique())
         judged = metrics.classification(female[own], _sigmoid(logits[own] / self.temperature) >= threshold)

@@ -1,4 +1,4 @@
-"""What a task brings to the training loop (`training.py`)."""
+"""What a task brings to the training loop (`loop.py`)."""
 
 import argparse
 import math
@@ -37,13 +37,29 @@ class Job:
         self.judge_start = start.whole
         self.mirror = preprocessing["mirror"]
         self.device, self.amp = device, cli.pick_amp(args.amp, device)
-        self.model = start.model.to(device, memory_format=torch.channels_last)
+        self.model = start.model.to(device).to(memory_format=torch.channels_last)
         if device.type == "cpu":
             speed_up(self.model)
         self.published = args.recipe == "published"
         self.transforms = training_transforms(self.task, args, preprocessing)
         self.operating_points: list[dict] = []
         self.temperature: float | None = None
+
+    def prepare(self) -> None:
+        """What comes once before the first epoch."""
+
+    def convinces(self) -> bool:
+        """Whether the last `evaluate` may become the best: it is better than what training started from beyond chance,
+        or there was no start to compare with."""
+        return True
+
+    def state(self) -> dict:
+        """What `resume` needs besides what `content` says; plain values."""
+        return {}
+
+    def finish(self) -> list[str]:
+        """Lines for the user at the end, the best weights being in the network."""
+        return []
 
     def batches(self, epoch: int) -> DataLoader:
         """The training batches of an epoch: views float32 [B, 3, S, S] and numbers float32 [B] in tuples."""
@@ -56,7 +72,7 @@ class Job:
     def set_lr(self, done: float) -> float:
         """Set the learning rates for what comes after `done` epochs: a cosine that falls once, over the whole run and
         step by step, so that short runs end calm too; or as published, epoch by epoch. Returns that of the head."""
-        share = self.published_lr(int(done)) if self.published else cosine(done / self.args.epochs)
+        share = self.published_lr(int(done)) if self.published else cosine(done / max(self.args.epochs, 1))
         for group in self.optimizer.param_groups:
             group["lr"] = share * group.setdefault("initial_lr", group["lr"])
         return self.optimizer.param_groups[-1]["lr"]

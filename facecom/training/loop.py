@@ -59,7 +59,11 @@ def run(job_type: type[Job], args: argparse.Namespace) -> dict[str, float]:
     preprocessing = preprocessing_of(job_type.task, args, start)
     sets, data = open_data(job_type.data_set, args, preprocessing, device)
     job = job_type(args, start, preprocessing, sets, data, device)
+    if args.epochs == 0 and not job.judge_start:
+        raise FacecomError("--epochs 0: there is nothing to adapt: a network that starts anew must train")
     cli.save_settings(Path(args.run_dir) / cli.SETTINGS, args)
+    if resume is None:
+        job.prepare()
     return fit(job, args, resume)
 
 
@@ -89,7 +93,7 @@ def fit(job: Job, args: argparse.Namespace, resume: Path | None = None) -> dict[
             row |= dict.fromkeys(TRAIN_FIGURES, np.nan)
         row |= job.evaluate()
         rows.append(row)
-        better = stop.improved(row[job.select])
+        better = stop.improved(row[job.select] if job.convinces() else np.nan)
         content = {"model": job.model, "args": vars(args), "epoch": epoch, "metrics": row, **job.content()}
         if better or len(rows) == 1:
             checkpoint.save(run_dir / "best.pt", **content)
@@ -99,7 +103,10 @@ def fit(job: Job, args: argparse.Namespace, resume: Path | None = None) -> dict[
         write_log(run_dir / "log.csv", rows)
         print(epoch_line(row, args.epochs) + ("  (best)" if better else ""))
     draw_curves(run_dir / "curves.png", rows)
-    return max(rows, key=lambda row: (row[job.select] == row[job.select], row[job.select]))
+    best = checkpoint.read(run_dir / "best.pt")
+    job.model.load_state_dict(best["model"])
+    print("\n".join(job.finish()))
+    return next(row for row in rows if row["epoch"] == best["epoch"])
 
 
 def train_one_epoch(
@@ -123,11 +130,11 @@ def train_one_epoch(
             answers.append(answer.cpu().numpy())
             truths.append(truth.cpu().numpy())
             bar.set_postfix(loss=f"{loss.item():.4f}")
-    answers, truths = np.concatenate(answers), np.concatenate(truths)
+    said, true = np.concatenate(answers), np.concatenate(truths)
     if not np.isfinite(total):
         raise FacecomError(f"{name}: the loss is no longer a number: start again with a lower --lr")
-    figures = metrics.classification(truths, answers)
-    figures["loss"] = total / len(truths)
+    figures = metrics.classification(true, said)
+    figures["loss"] = total / len(true)
     return {name: figures[name.removeprefix("train_")] for name in TRAIN_FIGURES}
 
 
@@ -146,23 +153,24 @@ def training_state(job: Job, scaler, stop: EarlyStopping, rows: list[dict]) -> d
         "early_stopping": {"best": stop.best, "waited": stop.waited},
         "rng": {"torch": torch.get_rng_state()},
         "log": rows,
+        "job": job.state(),
     }
 
 
 def restore(path: str | Path, job: Job, scaler, stop: EarlyStopping) -> list[dict]:
     """Put network, optimizer and counters back to where `path` was written; returns the log until then.
-    Raises FacecomError where that was another network's."""
+    Raises FacecomError where that was another network's, another version's, or no run's at all."""
     content = checkpoint.read(path)
-    state = content["training"]
     try:
+        state = content["training"]
         job.model.load_state_dict(content["model"])
-    except RuntimeError as error:
+        job.resume(content)
+        job.optimizer.load_state_dict(state["optimizer"])
+        scaler.load_state_dict(state["scaler"])
+        stop.best, stop.waited = state["early_stopping"]["best"], state["early_stopping"]["waited"]
+        torch.set_rng_state(state["rng"]["torch"])
+    except (RuntimeError, ValueError, TypeError, KeyError) as error:
         raise FacecomError(
             f"{path}: of another network, or by another version of facecom: start anew with another --run_dir"
         ) from error
-    job.resume(content)
-    job.optimizer.load_state_dict(state["optimizer"])
-    scaler.load_state_dict(state["scaler"])
-    stop.best, stop.waited = state["early_stopping"]["best"], state["early_stopping"]["waited"]
-    torch.set_rng_state(state["rng"]["torch"])
     return state["log"]

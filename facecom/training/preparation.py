@@ -4,6 +4,7 @@ import argparse
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import albumentations as A
 import numpy as np
@@ -15,7 +16,7 @@ from facecom.cli import pick_amp
 from facecom.data.audit import audit
 from facecom.data.augmentation import eval_transform, train_transform
 from facecom.data.folders import GENDERS, labelled_copies, split_folders, task_a_table, task_b_table
-from facecom.data.holdback import hold_back
+from facecom.data.holdback import USUAL_SHARE, enough_share, hold_back
 from facecom.data.images import CROP_SIZE
 from facecom.errors import FacecomError
 from facecom.faces.aligner import Aligner
@@ -31,6 +32,7 @@ MEAN, STD = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
 
 #: What the sets are called before the user.
 TITLES = {
+    "guard": "guard photos",
     "train": "training photos",
     "held": "held-back photos",
     "val": "val photos",
@@ -80,7 +82,7 @@ def kind_of(table: pd.DataFrame) -> list[str]:
 
 def open_data(
     task: str, args: argparse.Namespace, preprocessing: dict, device: torch.device
-) -> tuple[dict[str, tuple[pd.DataFrame, Sequence]], dict]:
+) -> tuple[dict[str, tuple[pd.DataFrame, Any]], dict]:
     """({name: (table, crops)}, the data's fingerprint for the checkpoint).
 
     task: `A` or `B`. Sets: `train`; `held` (back), which the published recipe has none of, since it selects on val;
@@ -95,15 +97,19 @@ def open_data(
             raise FacecomError(f"{args.data_dir}: --recipe published selects on val/, and there is none")
     else:
         # The same people whatever --seed: those that the shipped encoder has not seen either.
-        tables["train"], tables["held"] = hold_back(tables["train"], seed=0)
+        share = enough_share(tables["train"]["identity"].nunique())
+        tables["train"], tables["held"] = hold_back(tables["train"], share, seed=0, exact=share != USUAL_SHARE)
     if "real" not in sources:
         tables["train"] = tables["train"][tables["train"]["condition"] == "clean"].reset_index(drop=True)
     size, amp = preprocessing["size"], pick_amp(args.amp, device)
     aligner = Aligner(args.align, size, args.detector_model, device, amp, preprocessing["frame"])
-    sets = {
+    sets: dict[str, tuple[pd.DataFrame, Any]] = {
         name: load_crops(table, aligner, workers=args.workers, quiet=args.quiet, name=TITLES[name])
         for name, table in tables.items()
     }
+    if getattr(args, "guard", None):
+        guard = task_b_table(args.guard)
+        sets["guard"] = load_crops(guard, aligner, workers=args.workers, quiet=args.quiet, name=TITLES["guard"])
     for path in args.extra_data:
         extra = open_extra(path, task, aligner, workers=args.workers, quiet=args.quiet)
         add_extra(sets, task, *without_known(*extra, sets, path))
@@ -117,7 +123,7 @@ def open_data(
     return sets, prints
 
 
-def without_known(table: pd.DataFrame, crops: Sequence, sets: dict, path: str) -> tuple[pd.DataFrame, Sequence]:
+def without_known(table: pd.DataFrame, crops: Any, sets: dict, path: str) -> tuple[pd.DataFrame, Any]:
     """A source of extra photos without the people whom its own photos are to be judged on: names that are held back
     from --data_dir or are in its val/. Says how many photos that leaves out."""
     judged = [sets[name][0] for name in ("held", "val") if name in sets]

@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from facecom.cli import DEFAULT_ALIGN, refuse_less
 from facecom.errors import FacecomError
@@ -16,7 +17,7 @@ CONDITION_SOURCES = ("simulate", "real")
 BALANCES = ("auto", "undersample", "weighted", "none")
 
 #: Defaults of the tasks, by recipe. `published` is how the published solution was trained.
-SIAMESE = {
+SIAMESE: dict[str, dict[str, Any]] = {
     "facecom": {"weight_decay": 1e-5, "epochs": 50, "batch_size": 32, "patience": 5},
     "published": {
         "lr": 1e-4,
@@ -28,7 +29,7 @@ SIAMESE = {
         "conditions": "real",
     },
 }
-GENDER = {
+GENDER: dict[str, dict[str, Any]] = {
     "facecom": {"lr": 1e-5, "head_lr": 1e-4, "weight_decay": 1e-2, "epochs": 50, "batch_size": 32, "patience": 7},
     "published": {
         "lr": 1e-5,
@@ -56,7 +57,7 @@ PUBLISHED_NETWORK = {
 }
 
 #: The least that these flags may say.
-LEAST = {"epochs": 1, "batch_size": 1, "patience": 1, "workers": 0}
+LEAST = {"epochs": 0, "batch_size": 1, "patience": 1, "workers": 0}
 
 #: Side of crops of the whole head, in pixels: beside hair and collar, the face keeps most of its own.
 HEAD_SIZE = 128

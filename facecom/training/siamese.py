@@ -5,13 +5,17 @@ import pandas as pd
 import torch
 
 from facecom.data.pairs import draw_pairs, published_pairs
-from facecom.evaluation import metrics, protocols
-from facecom.evaluation.comparisons import strictest_scores
+from facecom.evaluation import metrics, protocols, scoring
+from facecom.evaluation.comparisons import identity_keys, photo_keys, strictest_scores
 from facecom.evaluation.operating_points import in_words
 from facecom.inference.templates import distances
 from facecom.models import mirror
 from facecom.models.losses import contrastive_loss, distance
+from facecom.training import adaptation
 from facecom.training.job import Job, cosine
+
+#: The sets of photos that training is shown on, and the most training photos that an adaptation is fitted to.
+SHOWN, MOST_FITTED = ("held", "val", "guard"), 4000
 
 #: What decides which epoch is best: how many are recognised at this false accept rate.
 HEADLINE, FAR = "held_tar@far=1e-3", 1e-3
@@ -33,6 +37,73 @@ class SiameseJob(Job):
             self.operating_points = [{"threshold": protocols.PUBLISHED_DISTANCE, **rate}]
         else:
             self.select = HEADLINE if _has_cross_photo(sets["held"][0]) else "held_accuracy"
+
+        self.stages: dict[str, dict[str, np.ndarray]] = {}
+        self.start_figures: dict[str, list[float]] = {}
+        self.latest: np.ndarray | None = None
+        self.adaptation: adaptation.Adaptation | None = None
+
+    def prepare(self):
+        """Closed-form adaptation to the training people (`adaptation.py`), where the network knows people already."""
+        if not self.judge_start or self.published or not self.args.adapt:
+            return
+        table, crops = self.sets["train"]
+        self.stages["shipped"] = self.embeddings(SHOWN)
+        rows = np.flatnonzero(adaptation.some_people(table["identity"].to_numpy(), MOST_FITTED, self.args.seed))
+        outputs = self.answers(self.outputs, [crops[row] for row in rows])
+        people = table["identity"].to_numpy(str)[rows]
+        photos = people + "/" + table["photo"].to_numpy(str)[rows]
+        self.adaptation, before, after = adaptation.choose(outputs, people, photos, self.args.seed)
+        print(said_of(self.adaptation, before, after))
+        if not self.adaptation.nothing:
+            adaptation.fold(self.model, self.adaptation)
+            self.stages["adapted"] = self.embeddings(SHOWN)
+
+    def outputs(self, x: torch.Tensor) -> torch.Tensor:
+        """What the last layer gives for photos and, where the network looks at them, their mirror images: [B, V, D]."""
+        views = [x, x.flip(3)] if self.mirror else [x]
+        return torch.stack([self.model.projection(self.model.neck(self.model.encoder(view))) for view in views], 1)
+
+    def embeddings(self, names) -> dict[str, np.ndarray]:
+        """Embeddings of the sets of these names that there are, float32 [N, 128] each."""
+        embed = lambda x: mirror.embed(self.model, x, self.mirror)[0]  # noqa: E731
+        return {name: self.answers(embed, self.sets[name][1]) for name in names if name in self.sets}
+
+    def convinces(self):
+        """What only seems better is not kept: few people are held back, and the best of many epochs flatters."""
+        if not self.judge_start or self.published:
+            return True
+        table = self.sets["held"][0]
+        compared = adaptation.Compared(identity_keys(table), photo_keys(table))
+        figures = {name: [figure] for name, figure in compared.accepted(self.latest).items()}
+        if not self.start_figures:
+            self.start_figures = figures
+            return True
+        return adaptation.surely_better(figures, self.start_figures, self.args.seed)
+
+    def state(self):
+        return {"start_figures": self.start_figures}
+
+    def resume(self, content):
+        super().resume(content)
+        self.start_figures = content["training"]["job"]["start_figures"]
+
+    def content(self):
+        made = self.adaptation
+        return super().content() | {"adaptation": made.about() if made and not made.nothing else None}
+
+    def finish(self):
+        if not self.stages:
+            return []
+        stages = dict(self.stages)
+        final = self.embeddings(SHOWN)
+        kept = stages.get("adapted", stages["shipped"])
+        if not np.array_equal(final["held"], kept["held"]):
+            stages["fine-tuned"] = final
+        lines = scoring.summary({name: self.sets[name][0] for name in SHOWN if name in self.sets}, stages)
+        if self.args.epochs and "fine-tuned" not in stages:
+            lines.append("no epoch was better than the start beyond chance, so the weights are those of the start")
+        return lines
 
     @property
     def threshold(self) -> float:
@@ -56,8 +127,8 @@ class SiameseJob(Job):
         return loss, distance(a, b).detach() <= self.threshold, same.bool()
 
     def evaluate(self):
-        embed = lambda x: mirror.embed(self.model, x, self.mirror)[0]  # noqa: E731
-        embeddings = {name: self.answers(embed, crops) for name, (_, crops) in self.sets.items() if name != "train"}
+        embeddings = self.embeddings(("held", "val", "strangers"))
+        self.latest = embeddings.get("held")
         if not self.published:
             strangers = embeddings.get("strangers")
             known = bool(self.operating_points)
@@ -82,6 +153,18 @@ class SiameseJob(Job):
         _, rank, _ = protocols.nearest_identities(table, embeddings, "all")
         figures["rank1"] = float(np.mean(rank == 1)) if len(rank) else np.nan
         return figures
+
+
+def said_of(made: adaptation.Adaptation, before: float, after: float) -> str:
+    """A line about the adaptation. before, after: its figure without and with it, on people not in the fit."""
+    if made.nothing:
+        return f"adaptation: none helps the {made.people} training people beyond chance, so the network stays as it is"
+    what = [f"{made.mean_share:.0%} of their mean off"] if made.mean_share else []
+    what += [f"whitened within people (shrinkage {made.shrinkage:g})"] if made.shrinkage < 1 else []
+    return (
+        f"adaptation to {made.people} people, {made.photos} photos: {', '.join(what)}; "
+        f"TAR on people who were not in the fit {before:.3f} to {after:.3f} (mean over FAR 1e-3 to 1e-1)"
+    )
 
 
 def _has_cross_photo(table: pd.DataFrame) -> bool:

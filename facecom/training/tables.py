@@ -3,6 +3,7 @@
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,7 @@ from facecom.faces.crops import Crops, load_crops
 #: Share of the people of an extra source who are held back, as many (and the same ones) as of the shipped encoder's.
 HELD_BACK = 0.05
 
-#: Columns of a table that hold the five landmarks, in pixels of the photo, in the order of `faces.TEMPLATE`.
+#: Columns of a table that hold the five landmarks, in pixels of the photo, in the order of `alignment.TEMPLATE`.
 LANDMARK_COLUMNS = [
     f"{p}_{axis}" for p in ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth") for axis in "xy"
 ]
@@ -100,12 +101,12 @@ def _in_aligned(photo: bytes, landmarks: np.ndarray) -> np.ndarray:
         return landmarks
 
 
-def joined(parts: Sequence[tuple[pd.DataFrame, Sequence]]) -> tuple[pd.DataFrame, Sequence]:
+def joined(parts: Sequence[tuple[pd.DataFrame, Any]]) -> tuple[pd.DataFrame, Any]:
     """Several tables with their crops as one."""
     return pd.concat([table for table, _ in parts], ignore_index=True), ConcatDataset([crops for _, crops in parts])
 
 
-def parted(table: pd.DataFrame, crops: Sequence, share: float = HELD_BACK) -> tuple[tuple, tuple]:
+def parted(table: pd.DataFrame, crops: Any, share: float = HELD_BACK) -> tuple[tuple, ...]:
     """A source as (table, crops) to train on and (table, crops) held back, whole groups on either side."""
     numbered = table.assign(row=np.arange(len(table)))
     parts = hold_back(numbered, share, groups=numbered["group"])

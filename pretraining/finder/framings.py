@@ -19,15 +19,12 @@ from pretraining.photos import PHOTO, Photo
 #: Side in pixels of the network's input.
 LOOK = 112
 
-
 #: A face is about this many eye distances wide; FACECOM's eyes are 38 px apart.
 FACE_WIDTH, FACECOM_EYES = 2.4, 38.5
-
 
 #: How FACECOM frames its faces: standard deviations of size (share), turn (degrees, besides the head's own) and place
 #: (pixels right and down), and where the landmarks' mean is, from the middle.
 FRAMING_SPREAD, FRAMING_PLACE = (0.08, 2.5, 3.1, 2.3), (0.4, 9.5)
-
 
 #: How often a photo is in each condition: noise and rain hide most.
 CONDITION_SHARES = {"clean": 0.14, "noisy": 0.16, "rainy": 0.16, "occluded": 0.06} | {
@@ -37,10 +34,8 @@ CONDITION_SHARES = {"clean": 0.14, "noisy": 0.16, "rainy": 0.16, "occluded": 0.0
 
 SEVERITY_SHARES = (0.12, 0.20, 0.36, 0.20, 0.12)
 
-
 #: Where the examples come from: simulated distortions of FACECOM and heads, FACECOM's own copies, drawings, no face.
 SOURCE_SHARES = {"facecom": 0.32, "copies": 0.24, "heads": 0.33, "drawn": 0.03, "none": 0.08}
-
 
 #: Heads turned aside are few, and most of the failures on good photos: so often the most turned of so many is drawn.
 TURNED, OF_SO_MANY = 0.25, 6

@@ -67,7 +67,7 @@ def test_tables_of_our_weights(tables, root):
     assert sunny.endswith("| 1,238, 236 |")
     assert "| noisy | - / - | - / - | - / - | - / - | .250 / - |" in table(tables, root, "severities")
     assert table(tables, root, "resolutions")[0] == "| longest side | 56px |"
-    assert "| all | - | - | -.020 (-.050 to .010) |" in table(tables, root, "gaps")
+    assert "| all | - | - | - | - | - | -.020 (-.050 to .010) |" in table(tables, root, "gaps")
 
 
 def test_a_whole_csv_file(tables, root):
@@ -104,3 +104,17 @@ def test_the_finder_beside_the_detector(tables, root):
     line = next(line for line in lines if line.startswith("| sunny"))
     assert line == "| sunny | .070 (.060 to .080) | - | - | .500 (.400 to .600) | - | .170 (.125 to .200) |"
     assert "| clean, YuNet on the mirror image | .068 (.065 to .071) | - | - | - |  |  |" in lines
+
+
+def test_the_summary_takes_means_and_leaves_out_what_nobody_measured(tables, root):
+    bad = [c for c in tables.CONDITIONS if c not in ("clean", "sunny")]
+    rows = [("facecom", "finder", "cross-photo", c, "tar@far=1e-3", 0.9 + 0.01 * i, 0.8, 1, 1238)
+            for i, c in enumerate(bad)]  # fmt: skip
+    rows.append(("edgeface_xs_q", "finder", "cross-photo", "clean", "tar@far=1e-3", 0.998, 0.9, 1, 1238))
+    results.write_rows(root / "results" / "accuracy.csv", [dict(zip(COLUMNS, row, strict=True)) for row in rows])
+    (root / "results" / "speed.csv").write_text("measurement,photos_per_second\nfiles to embeddings,86.5\n")
+    head, _, *lines = table(tables, root, "summary")
+    assert len(lines) == 2 and head.count("|") == 7
+    rain = 0.9 + 0.01 * bad.index("rainy")
+    assert lines[0] == f"| **facecom** | - | .925 | {rain:.3f} | - | 86 |".replace(" 0.", " .")
+    assert lines[1].startswith("| EdgeFace-XS, behind our face finder | .998 | - | - | - | - |")

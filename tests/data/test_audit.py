@@ -40,6 +40,20 @@ def test_distorted_copies_and_unreadable_photos_are_no_near_duplicates(tmp_path)
     assert "near-duplicate" not in audit(train, val, embeddings)["kind"].tolist()
 
 
+def test_one_person_under_two_names_is_more_alike_than_a_million_pairs_of_strangers(tmp_path):
+    count = 1450  # of people with a photo each: more than a million pairs
+    rng = np.random.default_rng(0)
+    people = rng.normal(size=(count, 64))
+    other = np.vstack([rng.normal(size=(2, 64)), people[7] + 0.7 * rng.normal(size=64)])
+    embeddings = [(x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32) for x in (people, other)]
+    train = table(tmp_path, "train", [(f"A{i}", "1") for i in range(count)])
+    val = table(tmp_path, "val", [("B", "1"), ("C", "1"), ("D", "1")])
+    found = audit(train, val, tuple(embeddings))
+    assert found[["kind", "train", "val"]].to_numpy().tolist() == [["look-alike", "A7/1", "D/1"]]
+    few = audit(train[:100], val, (embeddings[0][:100], embeddings[1]))
+    assert "look-alike" not in few["kind"].tolist()  # nobody knows a rate of 1 in a million from 5,000 pairs
+
+
 def test_a_photo_unlike_the_others_of_its_person(tmp_path):
     people = [(f"P{i}", str(j)) for i in range(12) for j in range(3)]
     degrees = np.array([30.0 * i + 2 * j for i in range(12) for j in range(3)])

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from facecom.conditions import SIMULATED, Distort
-from facecom.data.augmentation import VaryBorder, eval_transform, reseed, train_transform
+from facecom.data.augmentation import VaryBorder, derived_seed, eval_transform, reseed, train_transform
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.5, 0.25, 0.2)
 
@@ -88,3 +88,8 @@ def test_vary_border_leaves_the_face_and_changes_the_edge(picture):
         assert (found[:11] != picture[:11]).mean() > 0.9  # at least a tenth
         looks.add("plain" if (found[0] == found[0, 0]).all() else "drawn")
     assert looks == {"plain", "drawn"}
+
+
+def test_derived_seeds_differ():
+    seeds = {derived_seed(*parts) for parts in [(1,), (1, 0, 1), (1, 1), (1, 1, 0, 2), (2, 1), (1, 2)]}
+    assert len(seeds) == 6 and derived_seed(1, 2) == derived_seed(1, 2)

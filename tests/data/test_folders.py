@@ -3,11 +3,13 @@ import shutil
 
 import numpy as np
 import pandas as pd
+import pillow_heif
 import pytest
 from PIL import Image
 
 from facecom.data import audit, folders, holdback, images
 from facecom.errors import FacecomError, FacecomWarning
+from facecom.synthetic import draw_person
 
 RAMP = np.arange(48, dtype=np.uint8).reshape(4, 4, 3) * 5
 
@@ -132,7 +134,7 @@ def test_task_b_table_reads_distorted_copies_where_they_lie(tmp_path):
 
 
 def test_photos_beside_male_and_female_are_named(tmp_path):
-    touch(tmp_path, "male/a_1.jpg", "female/b_1.jpg", "women/c_1.jpg", "d.jpg")
+    touch(tmp_path, "male/a_1.jpg", "female/b_1.jpg", "unsure/c_1.jpg", "d.jpg")
     with pytest.warns(
         FacecomWarning, match="2 photos lie beside male/ and female/ and will be left out, such as d.jpg"
     ):
@@ -152,10 +154,10 @@ def test_copies_of_photos_of_one_name_are_nobodys(tmp_path):
 
 
 def test_files_that_this_pillow_cannot_read_are_photos_too(tmp_path):
-    (tmp_path / "a.heic").write_bytes(b"ftypheic and more")
-    assert folders.flat_table(tmp_path)["file"].tolist() == ["a.heic"]
-    with pytest.raises(FacecomError, match="HEIC cannot be read here; save it as JPEG"):
-        images.read_photo(tmp_path / "a.heic")
+    (tmp_path / "a.jxl").write_bytes(b"JXL and more")
+    assert folders.flat_table(tmp_path)["file"].tolist() == ["a.jxl"]
+    with pytest.raises(FacecomError, match="JXL cannot be read here; save it as JPEG"):
+        images.read_photo(tmp_path / "a.jxl")
 
 
 def test_a_distorted_copy_must_say_its_condition(tmp_path):
@@ -296,3 +298,88 @@ def test_one_persons_folder_is_flat(tmp_path):
 )
 def test_names_that_say_that_a_file_is_a_copy_of_another(files, expected):
     assert folders.holds_copies(files) == expected
+
+
+@pytest.mark.parametrize(
+    "people, held",
+    [(4, 2), (10, 5), (24, 12), (40, 12), (60, 12), (100, 20), (599, 119.8), (600, 60), (788, 78.8)],
+)
+def test_enough_people_judge(people, held):
+    """A fifth and never fewer than 12, but no more than half; of many a tenth."""
+    assert holdback.enough_share(people) * people == pytest.approx(held)
+
+
+def test_hold_back_holds_just_the_share_back_where_it_is_asked_to():
+    """Whatever the names hash to: 12 of 30, though all of these would be held back at a share of 0.05."""
+    names = [name for name in map(str, range(5000)) if holdback.is_held_back(name, 0.05)][:30]
+    table = pd.DataFrame({"identity": names})
+    assert len(holdback.hold_back(table, 0.4)[1]) == 28
+    assert len(holdback.hold_back(table, 0.4, exact=True)[1]) == 12
+
+
+@pytest.mark.parametrize("kind", ["jfif", "mpo", "jp2", "ppm", "tga", "avif", "heic", "heif", ""])
+def test_photos_of_all_kinds_are_read(kind, tmp_path):
+    """Written by Pillow, and found in the folder: by their endings, or without one by their content."""
+    pillow_heif.register_heif_opener()
+    formats = {"jfif": "JPEG", "mpo": "MPO", "jp2": "JPEG2000", "heic": "HEIF", "heif": "HEIF", "": "JPEG"}
+    picture = Image.fromarray(draw_person(3, 0, 96)[0])
+    path = tmp_path / f"photo{'.' if kind else ''}{kind}"
+    picture.save(path, format=formats.get(kind, kind.upper()))
+    assert folders.flat_table(tmp_path)["file"].tolist() == [path.name]
+    difference = np.abs(images.read_photo(path).astype(int) - np.asarray(picture))
+    assert difference.mean() < 6
+
+
+def test_what_is_no_photo_is_counted_by_kind(tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    for name in ("b.txt", "c.txt", "d.mp4", "notes", ".hidden", "Thumbs.db"):
+        (tmp_path / name).write_text("x")
+    (tmp_path / "__MACOSX").mkdir()
+    with pytest.warns(FacecomWarning, match=r"ignored: 2 \.txt, 1 \.mp4, 1 without an ending"):
+        assert folders.flat_table(tmp_path)["file"].tolist() == ["a.png"]
+    assert folders.layout(tmp_path) == "flat"
+
+
+@pytest.mark.parametrize(
+    "names, expected",
+    [
+        (("Male", "FEMALE"), {"Male": "male", "FEMALE": "female"}),
+        (("man", "Woman"), {"man": "male", "Woman": "female"}),
+        (("m", "f"), {"m": "male", "f": "female"}),
+        (("m", "Ann"), {}),
+        (("male", "Ann"), {"male": "male"}),
+    ],
+)
+def test_folders_of_the_genders_as_people_call_them(names, expected, tmp_path):
+    for name in names:
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (8, 8)).save(tmp_path / name / "a.png")
+    found = {path.name: gender for path, gender in folders.gender_folders(tmp_path).items()}
+    assert found == expected
+    assert folders.layout(tmp_path) == ("genders" if expected else "identities")
+    if len(expected) == 2:
+        table = folders.task_a_table(tmp_path)
+        assert dict(zip(table["file"].str.split("/").str[0], table["gender"], strict=True)) == expected
+
+
+def test_the_organisers_folder_or_one_above_it_means_its_val(tmp_path):
+    for split in ("train", "val"):
+        (tmp_path / "Comys_Hackathon5" / "Task_B" / split / "Ann").mkdir(parents=True)
+    val = tmp_path / "Comys_Hackathon5" / "Task_B" / "val"
+    for path in (tmp_path, tmp_path / "Comys_Hackathon5", tmp_path / "Comys_Hackathon5" / "Task_B"):
+        with pytest.warns(FacecomWarning, match="holds train/ and val/: takes .*Task_B/val"):
+            assert folders.photo_folder(path, "B") == val
+    assert folders.photo_folder(val, "B") == val
+
+
+def test_one_photo_is_a_folder_of_one(tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    assert folders.layout(tmp_path / "a.png") == "flat"
+    assert folders.flat_table(tmp_path / "a.png")["file"].tolist() == ["a.png"]
+    assert folders.task_a_table(tmp_path / "a.png")["gender"].tolist() == [""]
+
+
+def test_without_photos_it_says_what_is_there_instead(tmp_path):
+    (tmp_path / "Holiday" / "Ann").mkdir(parents=True)
+    with pytest.raises(FacecomError, match="no photos .*it holds the folders Holiday: give one of them"):
+        folders.flat_table(tmp_path)

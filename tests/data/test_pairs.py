@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from facecom.data import pairs
 from facecom.data.pairs import draw_pairs, published_pairs
 from facecom.errors import FacecomError
 
@@ -95,3 +96,14 @@ def test_published_impostor_is_the_file_at_the_same_place_counted_round():
 def test_one_person_makes_no_pairs(draw):
     with pytest.raises(FacecomError, match="at least two people"):
         draw(table().query("identity == 'Ann'"), 0)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize("separator", [",", ";", "\t", ", "])
+def test_pairs_as_spreadsheets_save_them(separator, encoding, tmp_path):
+    rows = [("Image1", "IMAGE2", "Same"), ("é\\a.jpg", "b.jpg", "TRUE"), ("é/a.jpg", "c.jpg", "false")]
+    path = tmp_path / "pairs.csv"
+    path.write_bytes("\r\n".join(separator.join(row) for row in rows).encode(encoding))
+    found = pairs.read_pairs(path)
+    assert found["image1"].tolist() == ["é/a.jpg", "é/a.jpg"] and found["image2"].tolist() == ["b.jpg", "c.jpg"]
+    assert found["same"].tolist() == [1, 0]

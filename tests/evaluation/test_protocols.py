@@ -248,3 +248,27 @@ def test_facecom_val_has_the_counts_that_evaluation_names(facecom_val):
         assert found["identification-own-photo", condition, "rank1"]["count"] == 394
     assert found["published", "all", "same_photo_share"]["count"] == 2930
     assert found["published", "all", "same_photo_share"]["value"] == pytest.approx(2758 / 2930)
+
+
+def test_strangers_of_the_probes_gender_are_judged_apart():
+    """Two people of one gender look alike, all others are at right angles: the threshold rises, by the plain count."""
+    rng = np.random.default_rng(0)
+    rows, vectors = [], []
+    for person in range(6):
+        centre = np.eye(8)[person if person < 5 else 4] * 4  # people 4 and 5: the same place
+        for photo in range(4):
+            rows.append({"identity": f"p{person}", "photo": str(photo), "condition": "clean",
+                         "gender": "male" if person < 3 else "female"})  # fmt: skip
+            vectors.append(centre + rng.normal(size=8))
+    table, vectors = pd.DataFrame(rows), np.array(vectors, np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    found = {row["metric"]: row["value"] for row in protocols.cross_photo(table, vectors, resamples=10)}
+    scores = -np.sqrt(np.maximum(2 - 2 * np.round(vectors @ vectors.T, 6), 0))
+    who, sex = table.identity.to_numpy(), table.gender.to_numpy()
+    off = ~np.eye(len(table), dtype=bool)
+    genuine = scores[(who[:, None] == who) & off]
+    for name, pairs in (("", who[:, None] != who), (" same gender", (who[:, None] != who) & (sex[:, None] == sex))):
+        passing = max(
+            share for t in genuine if (share := (genuine >= t).mean()) and (scores[pairs] >= t).mean() <= 1e-3
+        )
+        assert found[f"tar@far=1e-3{name}"] == pytest.approx(passing), name

@@ -1,11 +1,22 @@
-"""Single looks of the finder, and what two of them say together."""
+"""The finder: single looks, what two of them say together, and whole photos."""
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from dots import FACE, DotFinder, dotted
 
-from facecom.faces.finder import USUAL_ENLARGEMENT, coarseness, is_heap, letterbox, look, together
+from facecom.data.images import CROP_SIZE
+from facecom.faces.finder import (
+    LOOSE_TEMPLATE,
+    USUAL_ENLARGEMENT,
+    coarseness,
+    find,
+    is_heap,
+    letterbox,
+    look,
+    together,
+)
 from facecom.faces.yunet import mirror
 from facecom.models.networks import build_model
 
@@ -53,3 +64,46 @@ def test_small_faces_are_seen_coarsely_at_first():
 
 def test_a_heap_is_no_face():
     assert is_heap(np.random.default_rng(0).random((5, 2)) * 0.9) and not is_heap(np.arange(10).reshape(5, 2))
+
+
+def test_find_returns_pixels_of_each_photo():
+    other = FACE * 1.5 + [10, -20]
+    photos = [dotted(FACE), dotted(other, 260, 420), np.full((90, 60, 3), 30, np.uint8)]
+    landmarks, confidence = find(photos, batch_size=2, model=DotFinder())
+    assert landmarks.dtype == confidence.dtype == np.float32
+    np.testing.assert_allclose(landmarks[0], FACE, atol=0.7)
+    np.testing.assert_allclose(landmarks[1], other, atol=0.7)
+    # Laplace scale .05: P(r < .1) = 1 - 3 exp(-2); the logit 0 halves it. A heap of points is no face.
+    np.testing.assert_allclose(confidence, [(1 - 3 * np.exp(-2)) / 2] * 2 + [0], rtol=1e-5)
+    assert np.isfinite(landmarks).all()
+
+
+class Biased:
+    """A finder that is 4 px to the right in the whole picture, and in a crop as far to the left of what it saw first;
+    how sure it is of either is given."""
+
+    img_size = CROP_SIZE
+
+    def __init__(self, errors):
+        self.errors, self.looks = errors, 0
+
+    def __call__(self, x):
+        seen = LOOSE_TEMPLATE + [(4, 0), (-4, 0)][self.looks]
+        log_error = torch.full((2, 5), self.errors[self.looks]).log()
+        self.looks += 1
+        both = np.stack([seen, mirror(seen, CROP_SIZE)])
+        return torch.from_numpy(both).float(), log_error, torch.full((2,), 20.0)
+
+
+@pytest.mark.parametrize("errors", [(0.05, 0.05), (0.02, 0.06), (0.06, 0.02)])
+def test_two_looks_count_by_how_sure_they_are(errors):
+    found, confidence = find([np.full((112, 112, 3), 30, np.uint8)], model=Biased(errors))
+    weight = errors[0] ** -2 / (errors[0] ** -2 + errors[1] ** -2)
+    np.testing.assert_allclose(found[0], LOOSE_TEMPLATE + [4 * weight, 0], atol=1e-3)
+    share = [1 - (1 + 0.1 / e) * np.exp(-0.1 / e) for e in errors]
+    np.testing.assert_allclose(confidence, np.mean(share), rtol=1e-4)
+
+
+def test_find_of_nothing():
+    landmarks, confidence = find([], model=DotFinder())
+    assert landmarks.shape == (0, 5, 2) and confidence.shape == (0,)

@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from facecom.faces.alignment import TEMPLATE, landmark_errors
+from facecom.faces.aligner import Aligner
+from facecom.faces.alignment import TEMPLATE, fixed_crop, landmark_errors
 from facecom.faces.yunet import detect, mirror, open_detector, steady_landmarks
 
 
@@ -59,3 +60,14 @@ def test_steady_landmarks_agree_with_the_mirror_image(shared, facecom_val):
         plain.append(steady_landmarks(photo, detector))
         mirrored.append(mirror(steady_landmarks(photo[:, ::-1].copy(), detector), photo.shape[1]))
     assert landmark_errors(np.stack(mirrored), np.stack(plain)).max() < 0.02
+
+
+def test_yunet_on_a_real_photo(shared, facecom_val):
+    photo = cv2.imread(str(sorted(facecom_val.glob("*/*.jpg"))[0]))[:, :, ::-1]
+    wall = np.full((224, 224, 3), 90, np.uint8)
+    aligned = Aligner("yunet", detector_model=shared / "models" / "yunet_n_dynamic.onnx")([photo, wall])
+    left, right, nose, *mouth = aligned.landmarks[0]
+    assert left[0] < nose[0] < right[0] and max(left[1], right[1]) < nose[1] < min(corner[1] for corner in mouth)
+    assert aligned.confidence[0] > 0.6 and aligned.faces.tolist() == [1, 0]
+    assert aligned.confidence[1] == 0 and np.isnan(aligned.landmarks[1]).all()
+    np.testing.assert_array_equal(aligned.crops[1], fixed_crop(wall))

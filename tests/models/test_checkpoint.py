@@ -1,3 +1,4 @@
+import argparse
 import os
 import pickle
 
@@ -77,7 +78,7 @@ class Bomb:
 def test_a_pickle_that_runs_code_is_not_run(tmp_path, monkeypatch, write):
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "bad.pt")
-    with pytest.raises(FacecomError, match=r"bad\.pt: holds more than weights and could run code"):
+    with pytest.raises(FacecomError, match=r"bad\.pt: holds more than weights .*and could run code"):
         checkpoint.load(tmp_path / "bad.pt", "siamese")
     assert not (tmp_path / "bomb").exists()
 
@@ -149,3 +150,26 @@ def test_a_state_dict_of_another_network(tmp_path):
     torch.save(GenderClassifier("test_resnet").state_dict(), tmp_path / "resnet.pt")
     with pytest.raises(FacecomError, match="none of timm's ConvNeXt sizes"):
         checkpoint.load(tmp_path / "resnet.pt", "gender")
+
+
+@pytest.mark.parametrize("wrapper", [None, "model_state_dict", "state_dict", "model", "net"])
+@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module."])
+def test_published_weights_as_people_save_them(tmp_path, wrapper, prefix):
+    """By DataParallel, by torch.compile, with the optimizer and NumPy's numbers beside them."""
+    torch.manual_seed(1)
+    model = SiameseNet("convnext_atto", img_size=224).eval()
+    state = {prefix + name: value for name, value in model.state_dict().items()}
+    beside = {"epoch": 3, "best_acc": np.float64(0.9), "history": np.arange(3.0), "steps": np.int64(7)}
+    optimizer = {"optimizer": torch.optim.AdamW(model.parameters()).state_dict()}
+    torch.save(state if wrapper is None else {wrapper: state} | beside | optimizer, tmp_path / "w.pt")
+    loaded = checkpoint.load(tmp_path / "w.pt", "siamese")
+    assert torch.equal(loaded.model.projection[2].weight, model.projection[2].weight)
+
+
+def test_what_is_in_the_way_of_a_safe_load_is_named(tmp_path):
+    torch.save({"model": {}, "args": argparse.Namespace(lr=1)}, tmp_path / "w.pt")
+    with pytest.raises(FacecomError, match=r"holds more than weights \(argparse.Namespace\) and could run code"):
+        checkpoint.load(tmp_path / "w.pt", "siamese")
+    torch.save(SiameseNet("test_convnext", img_size=32), tmp_path / "module.pt")
+    with pytest.raises(FacecomError, match=r"holds more than weights \(facecom.models.networks.SiameseNet\)"):
+        checkpoint.load(tmp_path / "module.pt", "siamese")

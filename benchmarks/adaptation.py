@@ -1,0 +1,190 @@
+"""What training on one's own people does for others of the same camera -> results/adaptation.csv.
+
+    python benchmarks/adaptation.py --data_dir data/Task_B --faces faces.parquet
+    python benchmarks/adaptation.py --data_dir data/Task_B --faces faces.parquet --epochs 6 --domains tight
+
+Three domains, made here, of people whom the shipped encoder has not seen (FACECOM's: whom it has partly seen, to train
+on; the judges are unseen):
+- `infrared`: crops of CelebA through a night camera of our own making: red channel, lifted shadows, a bright middle,
+  sensor noise, darker every other line, JPEG;
+- `tight`: crops of Families in the Wild cut to the face itself, without hair and chin;
+- `copies`: FACECOM's own distorted copies, glare left out.
+
+`train.py` runs as a user would run it, on folders of 10, 30 and 60 people; the figures are those of other people.
+A row a figure: `domain,people,photos,way,metric,value,low,high,count`; ways: shipped, adapted (`--epochs 0`), trained
+(with `--epochs N`), and unguarded (as before version 0.2.0: no adaptation, every epoch that seems better is kept).
+"""
+
+import argparse
+import io
+import sys
+import tempfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from facecom import FaceVerifier, cli  # noqa: E402
+from facecom.commands import training  # noqa: E402
+from facecom.conditions.jpeg import through_jpeg  # noqa: E402
+from facecom.data.folders import split_folders, task_b_table  # noqa: E402
+from facecom.data.holdback import group_of, is_held_back  # noqa: E402
+from facecom.evaluation import protocols  # noqa: E402
+from facecom.evaluation.results import write_rows  # noqa: E402
+from facecom.training import recipes  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[1]
+
+#: People to train on, and the most photos of each; of ten people only five each.
+PEOPLE, MOST_PHOTOS, FEW_PHOTOS = (10, 30, 60), 30, 5
+
+#: People who judge, at most.
+JUDGES = 150
+
+METRICS = ("tar@far=1e-3", "tar@far=1e-4", "eer", "auc")
+
+#: Share of the people of the encoder's crops that it has not seen (`pretraining/encoder/people.py`).
+UNSEEN = 0.05
+
+
+def infrared(crop: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A crop as a cheap night camera sees it. RGB uint8 [H, W, 3] in and out."""
+    height, width = crop.shape[:2]
+    grey = crop @ np.float32([0.8, 0.1, 0]) + 20
+    grey = cv2.resize(grey, (int(width * 0.7), int(height * 0.7)), interpolation=cv2.INTER_AREA)
+    rows, columns = (np.arange(side) / side - 0.5 for side in grey.shape)
+    grey = 255 * np.clip(grey / 255, 0, 1) ** 0.6 * (1.25 - 1.3 * np.hypot(rows[:, None], columns))
+    grey = np.clip(grey + rng.normal(0, 6, grey.shape), 0, 255)
+    grey[::2] *= 0.85
+    grey = cv2.resize(grey, (width, height), interpolation=cv2.INTER_LINEAR).astype(np.uint8)
+    return through_jpeg(np.repeat(grey[..., None], 3, 2), 60)
+
+
+def tight(crop: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The face itself of an aligned 112 px crop. RGB uint8 [112, 112, 3] -> RGB uint8 [66, 52, 3]."""
+    return crop[32:98, 30:82].copy()
+
+
+def unseen_crops(faces: Path, source: str, camera, folder: Path) -> pd.DataFrame:
+    """Writes the crops of people of a source whom the encoder has not seen, through a camera: [path, identity]."""
+    table = pd.read_parquet(faces)
+    table = table[(table["source"] == source) & (table["identity"] != "")]
+    unseen = {name: is_held_back(group_of(name, source), UNSEEN) for name in table["identity"].unique()}
+    table = table[table["identity"].map(unseen)]
+    rows, rng = [], np.random.default_rng(0)
+    for number, row in enumerate(table.itertuples()):
+        crop = np.asarray(Image.open(io.BytesIO(row.image)).convert("RGB"))
+        path = folder / row.identity / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), camera(crop, rng)[:, :, ::-1])
+        rows.append({"path": str(path), "identity": row.identity})
+    return pd.DataFrame(rows)
+
+
+def several(table: pd.DataFrame) -> list[str]:
+    """People of two photos at least, in an order of chance."""
+    photos = table.drop_duplicates(["identity", "photo"]) if "photo" in table else table
+    count = photos["identity"].value_counts()
+    return np.random.default_rng(0).permutation(sorted(count.index[count >= 2])).tolist()
+
+
+def parted(domain: str, args, folder: Path) -> tuple[pd.DataFrame, list[str], pd.DataFrame]:
+    """(photos to train on [path, identity], people to train on, photos of the judges)."""
+    if domain == "copies":
+        table = task_b_table(split_folders(args.data_dir, "B")[0])
+        table = table[table["condition"] != "sunny"]
+        unseen = table["identity"].map({name: is_held_back(name, 0.1) for name in table["identity"].unique()})
+        judges = several(table[unseen])
+        return table[~unseen], several(table[~unseen]), table[unseen & table["identity"].isin(judges)]
+    source, camera = {"infrared": ("celeba", infrared), "tight": ("fiw", tight)}[domain]
+    table = unseen_crops(args.faces, source, camera, folder / "photos")
+    people = several(table)
+    half = min(max(PEOPLE), len(people) // 2)
+    judges = table[table["identity"].isin(people[half : half + JUDGES])]
+    judges = judges.assign(photo=[Path(path).stem for path in judges["path"]], condition="clean")
+    return table, people[:half], judges
+
+
+def training_folder(table: pd.DataFrame, people: list[str], most: int, folder: Path) -> int:
+    """Links the photos of these people as `train/<number>/` (who is held back follows from names, and these were
+    chosen by theirs); returns how many there are."""
+    count, number = 0, {name: f"person_{place:03d}" for place, name in enumerate(people)}
+    for name, own in table[table["identity"].isin(people)].groupby("identity"):
+        for path in own["path"].head(most):
+            distorted = Path(path).parent.name == "distortion"
+            target = folder / "train" / number[name] / ("distortion" if distorted else "") / Path(path).name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.symlink_to(Path(path).resolve())
+            count += 1
+    return count
+
+
+def trained(way: str, folder: Path, args) -> Path:
+    """The weights that train.py makes of a folder."""
+    output = folder / f"{way}.pt"
+    flags = ["--data_dir", folder, "--run_dir", folder / way, "--output", output, "--quiet", "--workers", "0"]
+    flags += ["--epochs", "0" if way == "adapted" else str(args.epochs)]
+    flags += ["--no-adapt"] if way == "unguarded" else []
+    parser = training.arguments("siamese", ROOT, "")
+    settings = cli.parse(parser, [str(flag) for flag in flags], recipes.SIAMESE)
+    if way == "unguarded":
+        from facecom.training.siamese import SiameseJob
+
+        kept, SiameseJob.convinces = SiameseJob.convinces, lambda self: True
+        try:
+            training.train(settings, "siamese")
+        finally:
+            SiameseJob.convinces = kept
+    else:
+        training.train(settings, "siamese")
+    return output
+
+
+def judged(weights: Path | None, table: pd.DataFrame) -> list[dict]:
+    """Cross-photo figures of the judges, all conditions pooled."""
+    verifier = FaceVerifier(*([weights] if weights else []))
+    embeddings = verifier.embed(table["path"].tolist())
+    rows = protocols.cross_photo(table.reset_index(drop=True), embeddings, conditions=["all"])
+    return [row for row in rows if row["metric"] in METRICS]
+
+
+def main(args: argparse.Namespace) -> None:
+    ways = ["adapted"] + (["trained", "unguarded"] if args.epochs else [])
+    found = []
+    for domain in args.domains:
+        with tempfile.TemporaryDirectory() as place:
+            table, people, judges = parted(domain, args, Path(place))
+            about = {"domain": domain, "people": 0, "photos": 0, "way": "shipped"}
+            found += [about | row for row in judged(None, judges)]
+            for number in PEOPLE:
+                folder = Path(place) / f"of{number}"
+                most = FEW_PHOTOS if number == min(PEOPLE) else MOST_PHOTOS
+                photos = training_folder(table, people[:number], most, folder)
+                for way in ways:
+                    about = {"domain": domain, "people": number, "photos": photos, "way": way}
+                    found += [about | row for row in judged(trained(way, folder, args), judges)]
+            shown = pd.DataFrame([row for row in found if row["domain"] == domain])
+            print(
+                shown.pivot(index=["people", "way"], columns="metric", values="value").round(3).to_string(), flush=True
+            )
+    write_rows(args.output, [{k: v for k, v in row.items() if k not in ("protocol", "condition")} for row in found])
+    print(f"wrote {args.output}")
+
+
+def get_args_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data_dir", type=Path, required=True, help="FACECOM Task B")
+    parser.add_argument("--faces", type=Path, required=True, help="table of aligned crops (parquet)")
+    domains = ("infrared", "tight", "copies")
+    parser.add_argument("--domains", nargs="+", choices=domains, default=domains, help="which of the domains")
+    parser.add_argument("--epochs", type=int, default=0, help="also fine-tune for so many epochs, guarded and not")
+    parser.add_argument("--output", default="results/adaptation.csv", help="CSV file to write")
+    return parser
+
+
+if __name__ == "__main__":
+    cli.run(main, get_args_parser())

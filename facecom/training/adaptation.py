@@ -1,0 +1,196 @@
+"""Adaptation to a camera or a country in closed form: seconds, no gradient, and no time at test.
+
+Photos of one origin share a direction in the embedding that says how they were taken and not who is on them, and the
+photos of one person differ along some directions more than along others. Taking off the mean and dividing by the
+within-person spread (WCCN: Hatch, Kajarekar and Stolcke, Interspeech 2006) is linear, so it goes into the network's
+last layer. How much of either helps is chosen on people who are not in the fit, and nothing of it is also a choice.
+
+outputs: float32 [N, V, D], what the last layer gives before it is scaled to unit length, for V views of a photo (itself
+and its mirror image); an embedding is the mean of the views' unit vectors, of unit length again.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+#: Shares of the mean that may be taken off, and of the within-person covariance that is replaced by the same spread in
+#: all directions (1: all of it).
+MEAN_SHARES = (0.0, 0.5, 1.0)
+SHRINKAGES = (1.0, 0.9, 0.8, 0.65, 0.5)
+
+#: The people are halved so many times, each half in turn being judged by what was fitted on the other.
+HALVINGS = 6
+
+#: False accept rates that a choice is judged at, those of them that at least so many impostor scores would pass.
+FARS, LEAST_PASSING = (1e-3, 1e-2, 1e-1), 10
+
+#: With fewer people nothing can be judged; of more photos than this the rest is not compared.
+LEAST_PEOPLE, MOST_JUDGED = 4, 2000
+
+#: A choice must be better than nothing in so many of all resamples of the people.
+SURE, RESAMPLES = 0.9, 200
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """mean: float64 [D], taken off the outputs; matrix: float64 [D, D], what they are multiplied by then; mean_share,
+    shrinkage: how both were made; people, photos: of how many."""
+
+    mean: np.ndarray
+    matrix: np.ndarray
+    mean_share: float
+    shrinkage: float
+    people: int
+    photos: int
+
+    @property
+    def nothing(self) -> bool:
+        """Whether the network stays as it is."""
+        return self.mean_share == 0 and self.shrinkage == 1
+
+    def embed(self, outputs: np.ndarray) -> np.ndarray:
+        """Embeddings float64 [N, D], unit length, of the outputs of the network before it was adapted."""
+        return embeddings_of((outputs - self.mean) @ self.matrix.T)
+
+    def about(self) -> dict:
+        """What a checkpoint says of it."""
+        return {name: getattr(self, name) for name in ("mean_share", "shrinkage", "people", "photos")}
+
+
+def embeddings_of(outputs: np.ndarray) -> np.ndarray:
+    """Embeddings float [N, D], unit length, of outputs float [N, V, D]."""
+    return _unit(_unit(outputs).mean(1))
+
+
+def fit(outputs: np.ndarray, people: np.ndarray, mean_share: float = 1.0, shrinkage: float = 0.5) -> Adaptation:
+    """The adaptation to these photos. people: [N], whose; every person counts the same for the mean, which may be all
+    there is where nobody knows who is who (shrinkage 1).
+
+    The matrix is `((1 - s) W + s tr(W) / D I)^(-1/2)`, W the covariance of outputs around their person's mean.
+    """
+    names, owner = np.unique(people, return_inverse=True)
+    flat = outputs.astype(np.float64).reshape(-1, outputs.shape[-1])
+    owner = np.repeat(owner, outputs.shape[1])
+    count = np.bincount(owner, minlength=len(names))
+    means = np.zeros((len(names), flat.shape[1]))
+    np.add.at(means, owner, flat)
+    means /= count[:, None]
+    matrix = np.eye(flat.shape[1])
+    spread = flat - means[owner]
+    within = spread.T @ spread / max(len(flat) - len(names), 1)
+    level = np.trace(within) / len(within)
+    if shrinkage < 1 and level > 0:
+        values, vectors = np.linalg.eigh((1 - shrinkage) * within + shrinkage * level * np.eye(len(within)))
+        # The outputs keep about their length: fp16 holds no more than 65,504.
+        matrix = (vectors * np.sqrt(level / values)) @ vectors.T
+    return Adaptation(mean_share * means.mean(0), matrix, mean_share, shrinkage, len(names), len(outputs))
+
+
+def fold(model: nn.Module, adaptation: Adaptation) -> None:
+    """Put it into the last layer of a `SiameseNet`, in place: `W' = A W`, `b' = A (b - m)`."""
+    last = model.get_submodule("projection.2")
+    matrix, mean = (torch.from_numpy(part) for part in (adaptation.matrix, adaptation.mean))
+    with torch.no_grad():
+        last.weight.copy_(matrix @ last.weight.cpu().double())
+        last.bias.copy_(matrix @ (last.bias.cpu().double() - mean))
+
+
+def choose(
+    outputs: np.ndarray, people: np.ndarray, photos: Sequence | None = None, seed: int = 0, labelled: bool = True
+) -> tuple[Adaptation, float, float]:
+    """(the adaptation, judged on people who are not in the fit; their figure without and with it).
+
+    photos: [N], which rows are copies of one photo: those are never compared. labelled: whether `people` is who is on
+    the photos; if not, only the mean is taken off. The figure is the mean TAR over `FARS`. Whatever is not better than
+    nothing in `SURE` of the resamples of the people is not chosen.
+    """
+    choices = [(m, s) for m in MEAN_SHARES for s in (SHRINKAGES if labelled else (1.0,))]
+    shipped = best = choices[0]
+    worth = dict.fromkeys(choices, np.nan)
+    few = some_people(people, MOST_JUDGED, seed)
+    if len(np.unique(people[few])) >= LEAST_PEOPLE:
+        kept = None if photos is None else np.asarray(photos)[few]
+        found = _judge(outputs[few], people[few], kept, choices, seed)
+        worth = {choice: _mean(gains) for choice, gains in found.items()}
+        best = max(choices, key=lambda choice: (worth[choice] == worth[choice], worth[choice]))
+        if not surely_better(found[best], found[shipped], seed):
+            best = shipped
+    return fit(outputs, people, *best), worth[shipped], worth[best]
+
+
+def _judge(outputs, people, photos, choices, seed: int) -> dict[tuple[float, float], dict[str, list[float]]]:
+    """For each choice the figures of each person (`Compared.accepted`) in all the halves that it was judged in."""
+    found: dict[tuple[float, float], dict[str, list[float]]] = {choice: {} for choice in choices}
+    for fitted, judged in halves(people, seed):
+        compared = Compared(people[judged], None if photos is None else photos[judged])
+        for choice in choices:
+            made = fit(outputs[fitted], people[fitted], *choice)
+            for name, figure in compared.accepted(made.embed(outputs[judged])).items():
+                found[choice].setdefault(name, []).append(figure)
+    return found
+
+
+def some_people(people: np.ndarray, most: int, seed: int) -> np.ndarray:
+    """bool [N]: the rows of people, drawn one after the other, until there are `most` rows or no more people."""
+    names, owner, count = np.unique(people, return_inverse=True, return_counts=True)
+    order = np.random.default_rng(seed).permutation(len(names))
+    drawn = order[np.cumsum(count[order]) <= most] if len(people) > most else order
+    return np.isin(owner, drawn)
+
+
+def halves(people: np.ndarray, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """(bool [N] to fit on, bool [N] to judge), twice `HALVINGS`, whole people on either side."""
+    names = np.unique(people)
+    rng = np.random.default_rng(seed)
+    for _ in range(HALVINGS):
+        first = np.isin(people, rng.permutation(names)[: len(names) // 2])
+        yield first, ~first
+        yield ~first, first
+
+
+class Compared:
+    """The comparisons among photos of some people: people [N]; photos [N] or None, copies of one are not compared."""
+
+    def __init__(self, people: np.ndarray, photos: np.ndarray | None = None):
+        self.names, self.owner = np.unique(people, return_inverse=True)
+        upper = np.triu(np.ones((len(people), len(people)), bool), 1)
+        if photos is not None:
+            upper &= photos[:, None] != photos[None]
+        same = self.owner[:, None] == self.owner[None]
+        self.genuine, self.impostor = np.nonzero(upper & same), np.nonzero(upper & ~same)
+
+    def accepted(self, embeddings: np.ndarray) -> dict[str, float]:
+        """For each person of several photos the share of the genuine comparisons that pass, the mean over `FARS`; empty
+        with too few impostors. Each threshold is the lowest that no more than that share of the impostors passes."""
+        scores = embeddings @ embeddings.T
+        genuine, impostor = scores[self.genuine], np.sort(scores[self.impostor])
+        owner = self.owner[self.genuine[0]]
+        count = np.bincount(owner, minlength=len(self.names))
+        passing = [int(far * len(impostor)) for far in FARS]
+        limits = [impostor[-number - 1] for number in passing if LEAST_PASSING <= number < len(impostor)]
+        right = [np.bincount(owner, genuine > limit, len(count)) for limit in limits]
+        if not right:
+            return {}
+        figure = np.mean(right, 0) / np.maximum(count, 1)
+        return {str(name): float(figure[i]) for i, name in enumerate(self.names) if count[i]}
+
+
+def surely_better(new: dict[str, list[float]], old: dict[str, list[float]], seed: int) -> bool:
+    """Whether the mean figure is higher than the old one in `SURE` of the resamples of the people (paired bootstrap,
+    Efron 1979). new, old: the figures of each person."""
+    gain = np.array([np.mean(new[name]) - np.mean(old[name]) for name in new])
+    if not len(gain):
+        return False
+    drawn = np.random.default_rng(seed).multinomial(len(gain), np.full(len(gain), 1 / len(gain)), RESAMPLES)
+    return float(np.mean(drawn @ gain > 0)) >= SURE
+
+
+def _mean(figures: dict[str, list[float]]) -> float:
+    return float(np.mean([np.mean(one) for one in figures.values()])) if figures else np.nan
+
+
+def _unit(rows: np.ndarray) -> np.ndarray:
+    return rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-12)

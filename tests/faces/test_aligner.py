@@ -1,0 +1,68 @@
+"""Photos to aligned crops, in every mode and frame."""
+
+import cv2
+import numpy as np
+import pytest
+from dots import FACE, DotFinder, dotted
+
+from facecom.errors import FacecomError
+from facecom.faces import aligner, alignment
+from facecom.faces.aligner import Aligner
+from facecom.faces.alignment import TEMPLATE, align, fixed_crop
+
+
+@pytest.mark.parametrize("mode", ["fixed", "off"])
+def test_aligner_without_a_network(mode):
+    photos = [dotted(FACE), np.zeros((60, 61, 3), np.uint8)]
+    aligned = Aligner(mode, size=96)(photos)
+    assert aligned.crops.shape == (2, 96, 96, 3) and aligned.crops.dtype == np.uint8
+    assert np.isnan(aligned.confidence).all() and np.isnan(aligned.landmarks).all()
+    assert aligned.faces.tolist() == [1, 1]
+    expected = fixed_crop(photos[0], 96) if mode == "fixed" else alignment.whole(photos[0], 96)
+    np.testing.assert_array_equal(aligned.crops[0], expected)
+
+
+def test_aligner_with_the_finder(monkeypatch):
+    monkeypatch.setattr(aligner, "_shipped_finder", lambda device: DotFinder())
+    aligned = Aligner("finder")([dotted(FACE)])
+    np.testing.assert_allclose(aligned.landmarks[0], FACE, atol=0.7)
+    difference = aligned.crops[0].astype(int) - align(dotted(FACE), FACE)
+    assert np.abs(difference).mean() < 3
+
+
+@pytest.mark.parametrize("mode", ["finder", "fixed"])
+def test_the_frame_head_shows_more_round_the_same_face(mode, monkeypatch):
+    monkeypatch.setattr(aligner, "_shipped_finder", lambda device: DotFinder())
+    photo = cv2.GaussianBlur(np.random.default_rng(2).integers(0, 256, (224, 224, 3), np.uint8), (0, 0), 3)
+    face, head = (Aligner(mode, size=size, frame=frame)([photo]) for size, frame in ((96, "face"), (160, "head")))
+    # 160 px for the head are as fine as 96 px for the face, which is its middle.
+    assert alignment.FRAMES["head"] == 0.6 and head.crops.shape == (1, 160, 160, 3)
+    middle = head.crops[0, 32:128, 32:128].astype(int)
+    assert np.abs(middle - face.crops[0]).mean() < 1 < np.abs(head.crops[0, :96, :96] - middle).mean()
+    whole = Aligner("off", size=96, frame="head")([photo])
+    np.testing.assert_array_equal(whole.crops[0], alignment.whole(photo, 96))
+
+
+def test_the_frame_close_shows_less_round_the_same_face():
+    photo = cv2.GaussianBlur(np.random.default_rng(2).integers(0, 256, (224, 224, 3), np.uint8), (0, 0), 3)
+    face, close = (Aligner("fixed", frame=frame)([photo]).crops[0] for frame in ("face", "close"))
+    again = cv2.warpAffine(face, alignment.frame_matrix("close"), (112, 112), borderMode=cv2.BORDER_REPLICATE)
+    assert np.abs(again.astype(int) - close).mean() < 1 < np.abs(face.astype(int) - close).mean()
+    # The middle of the landmarks stays, and what lies between them grows by a tenth.
+    near = alignment.template_of("close")
+    np.testing.assert_allclose(near.mean(0), TEMPLATE.mean(0), atol=1e-4)
+    np.testing.assert_allclose(near - near.mean(0), 1.1 * (TEMPLATE - TEMPLATE.mean(0)), atol=1e-4)
+
+
+def test_aligner_refuses_what_it_cannot_do(tmp_path):
+    with pytest.raises(FacecomError, match="unknown alignment 'haar'"):
+        Aligner("haar")
+    with pytest.raises(FacecomError, match="unknown frame 'body'"):
+        Aligner("fixed", frame="body")
+    with pytest.raises(FacecomError, match="--detector_model"):
+        Aligner("yunet")
+    with pytest.raises(FacecomError, match="no such detector file"):
+        Aligner("yunet", detector_model=tmp_path / "no.onnx")
+    (tmp_path / "bad.onnx").write_bytes(b"not a network")
+    with pytest.raises(FacecomError, match="cannot read it"):
+        Aligner("yunet", detector_model=tmp_path / "bad.onnx")

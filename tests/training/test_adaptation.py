@@ -1,0 +1,118 @@
+"""Closed-form adaptation against the textbook formulas."""
+
+import numpy as np
+import pytest
+import torch
+
+from facecom.models.networks import build_model
+from facecom.training import adaptation
+from facecom.training.adaptation import Compared, choose, embeddings_of, fit, fold, some_people, surely_better
+
+
+def people_of(count, photos, dimensions=16, within=1.0, between=1.0, seed=0):
+    """Outputs float [N, 1, D] of `count` people, and whose they are: normal around a person's own mean."""
+    rng = np.random.default_rng(seed)
+    centres = np.repeat(rng.normal(0, between, (count, dimensions)), photos, 0)
+    return (centres + rng.normal(0, within, centres.shape))[:, None], np.repeat([f"P{i}" for i in range(count)], photos)
+
+
+def test_the_mean_counts_every_person_the_same():
+    outputs = np.array([[[1.0, 0]], [[3.0, 0]], [[10.0, 4.0]]])
+    made = fit(outputs, np.array(["a", "a", "b"]), mean_share=1.0, shrinkage=1.0)
+    np.testing.assert_allclose(made.mean, [(2 + 10) / 2, (0 + 4) / 2])
+    np.testing.assert_array_equal(made.matrix, np.eye(2))
+    np.testing.assert_allclose(fit(outputs, np.array(["a", "a", "b"]), 0.5, 1.0).mean, [3, 1])
+
+
+def test_the_matrix_whitens_what_differs_within_people():
+    """By hand: a at (0, 0) and (2, 0), b at (5, 1) and (5, 3): the same in both directions; then not."""
+    outputs = np.array([[[0.0, 0]], [[2.0, 0]], [[5.0, 1]], [[5.0, 3]]])
+    whose = np.array(["a", "a", "b", "b"])
+    np.testing.assert_allclose(fit(outputs, whose, 0, 0.5).matrix, np.eye(2))
+    outputs = np.array([[[0.0, 0]], [[4.0, 0]], [[5.0, 1]], [[5.0, 3]]])  # W = diag(8, 2) / 2, tr / D = 2.5
+    made = fit(outputs, whose, 0, 0.5).matrix
+    within = 0.5 * np.diag([4.0, 1.0]) + 0.5 * 2.5 * np.eye(2)
+    np.testing.assert_allclose(made @ within @ made.T, 2.5 * np.eye(2))
+
+
+def test_nothing_stays_nothing():
+    outputs, whose = people_of(5, 3)
+    made = fit(outputs, whose, 0.0, 1.0)
+    assert made.nothing and not fit(outputs, whose, 0.5, 1.0).nothing
+    np.testing.assert_allclose(made.embed(outputs), embeddings_of(outputs))
+
+
+def test_folded_into_the_last_layer_it_answers_the_same():
+    torch.manual_seed(0)
+    config = {"task": "siamese", "backbone": "test_convnext", "img_size": 32, "pool": "map", "quality": True}
+    model = build_model(config).eval()
+    x = torch.randn(6, 3, 32, 32)
+    whose = np.array(["a", "a", "b", "b", "c", "c"])
+    with torch.inference_mode():
+        outputs = model.projection(model.neck(model.encoder(x))).numpy()[:, None]
+        quality = model.embed_with_quality(x)[1]
+        made = fit(outputs, whose, 1.0, 0.5)
+        fold(model, made)
+        embeddings, after = model.embed_with_quality(x)
+    np.testing.assert_allclose(embeddings.numpy(), made.embed(outputs), atol=1e-5)
+    torch.testing.assert_close(after, quality)  # what the photo is worth is not of the last layer
+
+
+def test_accepted_by_hand():
+    """Angles of a, b and c in degrees: c lies 5 from both of a, which are 10 apart; b's are 1 apart."""
+    angles = np.deg2rad([0, 10, 90, 91, 5])
+    embeddings = np.stack([np.cos(angles), np.sin(angles)], 1)
+    compared = Compared(np.array(["a", "a", "b", "b", "c"]))
+    assert compared.accepted(embeddings) == {}  # 8 impostor pairs: too few for any rate
+    monkey = pytest.MonkeyPatch()
+    with monkey.context() as patch:
+        patch.setattr(adaptation, "LEAST_PASSING", 0)
+        # Without a false accept a is refused; people of one photo are left out.
+        assert compared.accepted(embeddings) == {"a": 0.0, "b": 1.0}
+        copies = Compared(np.array(["a", "a", "b", "b", "c"]), np.array([1, 1, 2, 3, 4]))
+        assert copies.accepted(embeddings) == {"b": 1.0}
+
+
+def test_a_camera_s_own_direction_is_taken_off_and_more_people_are_told_apart():
+    outputs, whose = people_of(40, 6)
+    outputs = outputs + 12 * np.eye(16)[0]  # all photos of this camera look alike
+    test, names = people_of(60, 6, seed=9)
+    test = test + 12 * np.eye(16)[0]
+    made, before, after = choose(outputs, whose)
+    assert made.mean_share == 1 and after > before + 0.1
+    compared = Compared(names)
+    shipped, adapted = (np.mean(list(compared.accepted(e).values())) for e in (embeddings_of(test), made.embed(test)))
+    assert adapted > shipped + 0.1
+
+
+def test_where_nothing_helps_nothing_is_done():
+    outputs, whose = people_of(12, 4, dimensions=32, within=0.3)
+    made, before, after = choose(outputs, whose)
+    assert made.nothing and before == after
+
+
+def test_with_a_handful_of_people_nothing_is_judged():
+    outputs, whose = people_of(3, 4)
+    made, before, after = choose(outputs, whose)
+    assert made.nothing and np.isnan(before) and np.isnan(after)
+
+
+def test_without_labels_only_the_mean_is_a_choice():
+    outputs, whose = people_of(40, 6)
+    made, _, _ = choose(outputs + 12 * np.eye(16)[0], whose, labelled=False)
+    assert made.shrinkage == 1 and made.mean_share > 0
+
+
+def test_better_by_chance_is_not_better():
+    rng = np.random.default_rng(0)
+    old = {str(i): [float(x)] for i, x in enumerate(rng.random(50))}
+    assert surely_better({name: [x[0] + 0.1] for name, x in old.items()}, old, 0)
+    assert not surely_better({name: [x[0] + float(rng.normal(0, 0.2))] for name, x in old.items()}, old, 0)
+    assert not surely_better({}, {}, 0)
+
+
+def test_whole_people_are_drawn():
+    whose = np.repeat(["a", "b", "c", "d"], [3, 3, 3, 3])
+    kept = some_people(whose, 7, seed=0)
+    assert kept.sum() == 6 and all(kept[whose == name].sum() in (0, 3) for name in "abcd")
+    assert some_people(whose, 12, seed=0).all()
