@@ -149,7 +149,7 @@ def get_args_parser():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("candidates", nargs="+", help="ema.pt of pretraining.encoder, best.pt of Task B's train.py")
     parser.add_argument("--data_dir", required=True, type=Path, help="FACECOM Task B: the folder of train/ and val/")
-    parser.add_argument("--crops", required=True, help="folder that pretraining.crops wrote")
+    parser.add_argument("--crops", required=True, help="folder that pretraining.encoder.crops wrote")
     parser.add_argument("--frames", nargs="+", choices=FRAMES, help="try these (default: the one it was trained in)")
     parser.add_argument("--mirror", action="store_true", help="two looks a photo, the second at its mirror image")
     parser.add_argument("--output", default=str(checkpoint.SHIPPED / "siamese.pt"))

@@ -34,7 +34,7 @@ def main(args):
 
 def get_args_parser():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--crops", required=True, help="folder that pretraining.crops wrote")
+    parser.add_argument("--crops", required=True, help="folder that pretraining.encoder.crops wrote")
     parser.add_argument("--limit", type=int, default=4000, help="held-back photos")
     parser.add_argument("--output", default="results/target_sizes.csv")
     return parser

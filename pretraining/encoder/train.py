@@ -228,7 +228,7 @@ def main(args):
 def get_args_parser():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     data = parser.add_argument_group("data")
-    data.add_argument("--crops", required=True, help="folder that pretraining.crops wrote")
+    data.add_argument("--crops", required=True, help="folder that pretraining.encoder.crops wrote")
     data.add_argument("--run_dir", default="runs/encoder")
     data.add_argument("--init", help="weights to start from (the next leg)")
     data.add_argument("--refit", action="store_true", help="fit the last layer of --init to the target first")
