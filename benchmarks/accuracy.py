@@ -2,6 +2,7 @@
 
 python benchmarks/accuracy.py --data_dir data/Task_B --weights shipped --baseline
 python benchmarks/accuracy.py --data_dir data/Task_B --onnx mobilefacenet.onnx --align yunet fixed --detector_model FILE
+python benchmarks/accuracy.py --data_dir data/Task_B --edgeface edgeface_xs_q.pt
 python benchmarks/accuracy.py --data_dir data/Task_B --weights shipped --slices --gender_labels gender.csv
 python benchmarks/accuracy.py --data_dir data/Task_B --gender_weights shipped --gender_labels gender.csv
 
@@ -24,6 +25,7 @@ from facecom.cli import ALIGNMENTS  # noqa: E402
 from facecom.conditions import CONDITIONS, SIMULATED, distort  # noqa: E402
 from facecom.conditions.jpeg import through_jpeg  # noqa: E402
 from facecom.data import folders, holdback, images  # noqa: E402
+from facecom.data.images import CROP_SIZE  # noqa: E402
 from facecom.errors import FacecomError  # noqa: E402
 from facecom.evaluation import protocols, results, scoring  # noqa: E402
 from facecom.inference import pipeline  # noqa: E402
@@ -55,14 +57,35 @@ def embedders(args: argparse.Namespace) -> Iterator[tuple[str, str, Embed, list[
             member = loading.load(None if path == "shipped" else path, "siamese", device, amp)
             made = ensemble.Ensemble([member], align, args.detector_model, device, amp, args.faces_only)
             name = args.name or ("facecom" if path == "shipped" else Path(path).stem)
+            if args.mirror is not None:
+                member.network.mirror = args.mirror
+                name += ", photo and mirror image" if args.mirror else ", one look"
             yield name, made.crops[0][0], embedding_of(made, args), made.operating_points()
     for path in args.onnx:
         for align in args.align or ["fixed"]:
             member = foreign(path, args.mean, args.std)
             made = ensemble.Ensemble([member], align, args.detector_model, device, amp)
             yield args.name or Path(path).stem, align, embedding_of(made, args), []
+    if args.edgeface:
+        for align in args.align or ["finder"]:
+            made = ensemble.Ensemble([edgefaces(args)], align, args.detector_model, device, amp, faces_only=True)
+            yield args.name or " + ".join(Path(p).stem for p in args.edgeface), align, embedding_of(made, args), []
     if args.baseline:
         yield "untrained gradients", "off", gradients, []
+
+
+def edgefaces(args):
+    """One or several of EdgeFace's state dicts as one embedder: side by side, photo and mirror image averaged."""
+    from facecom.models.loading import Runner
+    from pretraining.encoder.teachers import of_both, open_teacher, side_by_side
+
+    looks = [open_teacher(path) for path in args.edgeface]
+    weights = args.edgeface_weights or [1.0] * len(looks)
+
+    def forward(crops):
+        return side_by_side([of_both(look, crops) for look in looks], weights), np.full(len(crops), np.nan, np.float32)
+
+    return Runner("siamese", Path(args.edgeface[0]), forward, {"size": CROP_SIZE, "align": "finder"})
 
 
 def embedding_of(made, args) -> Embed:
@@ -205,6 +228,9 @@ def get_args_parser() -> argparse.ArgumentParser:
     group.add_argument("--onnx", nargs="+", default=[], help="any ONNX face embedders (see --mean, --std)")
     group.add_argument("--mean", nargs=3, type=float, default=IMAGENET_MEAN, help="of their input, values in 0 to 1")
     group.add_argument("--std", nargs=3, type=float, default=IMAGENET_STD, help="of their input")
+    group.add_argument("--edgeface", nargs="+", default=[], help="state dicts of EdgeFace: together one embedder")
+    group.add_argument("--edgeface_weights", nargs="+", type=float, help="what each counts, default: evenly")
+    group.add_argument("--mirror", action=argparse.BooleanOptionalAction, help="--weights: look at the mirror image")
     group.add_argument("--baseline", action="store_true", help="the untrained gradients too")
     group.add_argument("--gender_weights", nargs="+", default=[], help="checkpoints of Task A, or `shipped`")
     group.add_argument("--align", nargs="+", choices=ALIGNMENTS, help="ways to find the face, each in turn")

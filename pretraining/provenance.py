@@ -14,7 +14,8 @@ SOURCES = {
     "faces": "aligned crops of CelebA and Families in the Wild, 72,617 photos of 12,743 people",
     "heads": "head photos of mostly East Asian faces of all ages, 9,500",
     "landmarks": "landmarks by YuNet (MIT) on the clean photo",
-    "teacher": "MobileFaceNet trained on MS1M (Apache-2.0): embeddings of the clean crops",
+    "edgeface": "EdgeFace-XS and EdgeFace-XXS (George et al., TBIOM 2024; BSD-3-Clause): embeddings of the clean crops",
+    "mobilefacenet": "MobileFaceNet trained on MS1M (Apache-2.0), until the tenth leg: embeddings of the clean crops",
     "drawings": "facecom.synthetic",
 }
 

@@ -1,19 +1,22 @@
-"""Batches of jittered, mirrored, distorted crops for the encoder, each drawn from (seed, step) alone."""
+"""Batches of jittered, mirrored, distorted crops with their targets, each drawn from (seed, step) alone."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import torch
 
-from facecom.conditions import distort
+from facecom.conditions.distortions import distort
 from facecom.conditions.impulses import without_impulses
 from facecom.conditions.jpeg import drawn_quality, through_jpeg
 from facecom.data.images import CROP_SIZE
 from facecom.faces.alignment import frame_matrix
+from pretraining.encoder.blends import SHARES, blend
 from pretraining.encoder.borders import in_front_of, plain_border
+from pretraining.encoder.teachers import open_teacher, side_by_side
 
-#: Noise and rain are where face models fail: they come more often. Glare, where they fail most, has its own share.
+#: How often each condition spoils a crop. Noise and rain are where face models fail: they come more often.
 CHANCES = {
     "blurred": 1.0,
     "foggy": 1.0,
@@ -22,46 +25,40 @@ CHANCES = {
     "rainy": 1.6,
     "resized": 1.0,
     "occluded": 0.4,
+    "sunny": 0.4,
 }
 NAMES = tuple(CHANCES)
 WEIGHTS = np.array(list(CHANCES.values())) / sum(CHANCES.values())
-GLARE = "sunny"
 
-#: Errors of the finder under glare, times those elsewhere.
-BLIND_ERROR = 1.6
-
-#: Where FACECOM's glare is on an aligned crop, pixels below its middle, and the size of a FACECOM pixel there, mean and
-#: spread.
-GLARE_BELOW, GLARE_SCALE = 6, (0.95, 0.07)
+#: The hardest severity of a condition of which beyond it nothing is left to learn; of the others 5.
+HARDEST = {"sunny": 2}
 
 
 @dataclass(frozen=True)
 class Augmentation:
     """How hard the crops are made. Shares are in [0, 1]; severities 1 to 5."""
 
-    distorted: float = 0.7
-    glare: float = 0.18  # share of the distortions
-    twice: float = 0.1
+    distorted: float = 0.6
+    twice: float = 0.1  # share of the distorted that are so twice
     severity: tuple[float, ...] = (0.15, 0.2, 0.3, 0.2, 0.15)
-    glare_severity: tuple[float, ...] = (0.2, 0.25, 0.55, 0.0, 0.0)  # beyond FACECOM's own (3) nothing is left to learn
-    packed: float = 0.85  # share of crops that come out of a JPEG file: rings in noise, faint lines lost in glare
+    packed: float = 0.85  # share of crops that come out of a JPEG file: rings in noise, faint lines lost
     border: float = 0.2  # share of crops whose outside is replaced by colours or by themselves
     surroundings: float = 0.5  # share of crops whose outside is replaced by what surrounds another face
     without_impulses: float = 0.8  # share of crops that lose salt and pepper as before recognition
     frame: str = "close"  # what the views show, one of `faces.FRAMES`
 
 
-def jitter_matrix(size: int, frame: str, rng: np.random.Generator, error: float = 1.0) -> np.ndarray:
-    """From a 112 px crop to a view of this size and frame with a face finder's errors, `error` times the usual: a
-    little scale, rotation and shift; half of the views are mirrored. float64 [2, 3]."""
-    angle = np.deg2rad(rng.normal(0, 3.5 * error))
-    scale = np.exp(rng.normal(0, 0.04 * error))
+def jitter_matrix(size: int, frame: str, rng: np.random.Generator) -> np.ndarray:
+    """From a 112 px crop to a view of this size and frame with a face finder's errors: a little scale, rotation and
+    shift; half of the views are mirrored. float64 [2, 3]."""
+    angle = np.deg2rad(rng.normal(0, 3.5))
+    scale = np.exp(rng.normal(0, 0.04))
     cosine, sine = scale * np.cos(angle), scale * np.sin(angle)
     turn = np.array([[cosine, -sine], [sine, cosine]])
     if rng.random() < 0.5:
         turn[:, 0] *= -1
     middle = np.full(2, (size - 1) / 2)
-    shift = middle - turn @ middle + rng.normal(0, 2.0 * error, 2) * size / CROP_SIZE
+    shift = middle - turn @ middle + rng.normal(0, 2.0, 2) * size / CROP_SIZE
     framed = frame_matrix(frame, size)
     return np.column_stack([turn @ framed[:, :2], turn @ framed[:, 2] + shift])
 
@@ -83,17 +80,10 @@ def conditions(settings: Augmentation, rng: np.random.Generator) -> list[tuple[s
         return []
     drawn = []
     for _ in range(1 + (rng.random() < settings.twice)):
-        name = GLARE if rng.random() < settings.glare else NAMES[rng.choice(len(NAMES), p=WEIGHTS)]
-        chances = settings.glare_severity if name == GLARE else settings.severity
-        drawn.append((name, 1 + int(rng.choice(5, p=chances))))
+        name = NAMES[rng.choice(len(NAMES), p=WEIGHTS)]
+        severity = 1 + int(rng.choice(5, p=settings.severity))
+        drawn.append((name, min(severity, HARDEST.get(name, 5))))
     return drawn
-
-
-def glared(crop: np.ndarray, severity: int, rng: np.random.Generator) -> np.ndarray:
-    """Glare where a photo's middle would be, not the crop's. RGB uint8 [S, S, 3] in and out."""
-    taller = cv2.copyMakeBorder(crop, 0, 2 * GLARE_BELOW, 0, 0, cv2.BORDER_REPLICATE)
-    size, spread = GLARE_SCALE
-    return distort(taller, GLARE, severity, rng, scale=size * np.exp(rng.normal(0, spread)))[: len(crop)]
 
 
 def augment(
@@ -101,62 +91,97 @@ def augment(
 ) -> np.ndarray:
     """One training view, in the order of a photo's way: what is there, camera, file, median, face finder.
 
-    crop: RGB uint8 [112, 112, 3]; other: whose surroundings it may get, except under glare, where hardly more than
-    one's own hair is left; returns RGB uint8 [size, size, 3].
+    crop: RGB uint8 [112, 112, 3]; other: whose surroundings it may get; returns RGB uint8 [size, size, 3].
     """
-    drawn = conditions(settings, rng)
-    blind = any(name == GLARE for name, _ in drawn)
     kind = rng.random()
     if kind < settings.border:
         crop = plain_border(crop, rng)
-    elif other is not None and not blind and kind < settings.border + settings.surroundings:
+    elif other is not None and kind < settings.border + settings.surroundings:
         crop = in_front_of(crop, other, rng)
     crop = change_colour(crop, rng)
-    for name, severity in drawn:
-        crop = glared(crop, severity, rng) if name == GLARE else distort(crop, name, severity, rng, scale=1.0)
+    for name, severity in conditions(settings, rng):
+        crop = distort(crop, name, severity, rng, scale=1.0)
     if rng.random() < settings.packed:
         crop = through_jpeg(crop, drawn_quality(rng))
     if rng.random() < settings.without_impulses:
         crop = without_impulses(crop)
-    matrix = jitter_matrix(size, settings.frame, rng, BLIND_ERROR if blind else 1.0)
     modes = (cv2.BORDER_REPLICATE, cv2.BORDER_REFLECT_101, cv2.BORDER_CONSTANT)
-    mode = modes[rng.integers(3)]
+    matrix, mode = jitter_matrix(size, settings.frame, rng), modes[rng.integers(3)]
     return cv2.warpAffine(crop, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=mode)
 
 
-class Batches(torch.utils.data.Dataset):
-    """Item `step` is that step's whole batch: (uint8 [B, size, size, 3], indexes int64 [B] into the crops).
+class Matched:
+    """Blends of training faces with what teachers say of them, in the place of a share of the photos.
 
-    people: `People`, whose training crops are drawn; its real distorted copies are not distorted again, and crops of
-    whole photos get glare twice as often.
+    teachers: files, those that stand first in the packed embeddings; weights: their shares of the squared length;
+    share: of a batch, 0 to 1. The teachers are opened where they are first asked: in the worker process.
     """
 
-    def __init__(self, people, batch_size: int, steps: int, size: int, settings: Augmentation, seed: int):
+    def __init__(self, people, teachers: Sequence[str], weights: Sequence[float] | None, share: float, amp: bool):
+        self.people, self.teachers, self.share, self.amp = people, teachers, share, amp
+        self.weights = weights or [1.0] * len(teachers)
+        self.looks = self.projection = None
+
+    def __call__(self, chosen: np.ndarray, rng: np.random.Generator) -> tuple[list[np.ndarray], np.ndarray]:
+        """(blends of the chosen photos with others RGB uint8 [112, 112, 3] each, targets float32 [B, 128])."""
+        training, crops = self.people.training, self.people.crops
+        others = training[rng.integers(0, len(training), len(chosen))]
+        shares = rng.uniform(*SHARES, len(chosen))
+        pictures = [blend(crops[a], crops[b], s, rng) for a, b, s in zip(chosen, others, shares, strict=True)]
+        return pictures, self.say(np.stack(pictures), chosen, others, shares, rng)
+
+    def say(self, pictures, first, second, shares, rng: np.random.Generator) -> np.ndarray:
+        """Targets, float32 [B, 128]. Half of the pictures are shown mirrored: the target is of both on the average, at
+        half the price."""
+        if self.looks is None:
+            self.looks = [open_teacher(path, amp=self.amp) for path in self.teachers]
+        turned = rng.random(len(pictures)) < 0.5
+        shown = np.where(turned[:, None, None, None], pictures[:, :, ::-1], pictures)
+        found = side_by_side([look(shown) for look in self.looks], self.weights)
+        if self.projection is None:
+            self.projection = self.people.matching(found.shape[1])
+        return self.projection.target(found, first, second, shares)
+
+
+class Batches(torch.utils.data.Dataset):
+    """Item `step` is that step's whole batch: (views uint8 [B, size, size, 3], targets float32 [B, 128], labels int64
+    [B], -1 where nobody knows who it is).
+
+    people: `People`, whose training crops are drawn; matched: `Matched`, or None for photos alone; part: (rank, how
+    many there are), of several processes that share each batch.
+    """
+
+    def __init__(
+        self,
+        people,
+        batch_size: int,
+        steps: int,
+        size: int,
+        settings: Augmentation,
+        seed: int,
+        matched=None,
+        part=(0, 1),
+    ):
         self.people, self.indexes, self.batch_size, self.steps = people, people.training, batch_size, steps
-        self.size, self.settings, self.seed = size, settings, seed
-        self.as_it_is = replace(settings, distorted=0.0, surroundings=0.0)
-        # Of their hair, which is most of what glare leaves, there is more than stripes.
-        self.of_whole = replace(settings, glare=min(1.0, 2 * settings.glare))
-        self.is_whole = np.isin(np.arange(len(people.crops)), people.whole)
+        self.size, self.settings, self.seed, self.matched, self.part = size, settings, seed, matched, part
 
     def __len__(self):
         return self.steps
 
     def __getitem__(self, step: int):
         cv2.setNumThreads(0)
-        rng = np.random.default_rng((self.seed, 1, step))
-        chosen = self.indexes[self._places(step)]
-        views = [
-            augment(self.people.crops[i], self.size, self.settings_of(i), rng, other)
-            for i, other in zip(chosen, self._surroundings(rng, len(chosen)), strict=True)
-        ]
-        return torch.from_numpy(np.stack(views)), torch.from_numpy(chosen)
-
-    def settings_of(self, index: int) -> Augmentation:
-        """How hard this crop is made."""
-        if self.people.is_copy[index]:
-            return self.as_it_is
-        return self.of_whole if self.is_whole[index] else self.settings
+        rank, world = self.part
+        rng = np.random.default_rng((self.seed, 1, step * world + rank))
+        chosen = self.indexes[self._places(step)[rank::world]]
+        crops = [self.people.crops[i] for i in chosen]
+        targets, labels = self.people.targets[chosen], self.people.labels[chosen]
+        count = round(self.matched.share * len(chosen)) if self.matched else 0
+        if count:
+            crops[:count], targets[:count] = self.matched(chosen[:count], rng)
+            labels[:count] = -1
+        others = self._surroundings(rng, len(chosen))
+        views = [augment(c, self.size, self.settings, rng, o) for c, o in zip(crops, others, strict=True)]
+        return torch.from_numpy(np.stack(views)), torch.from_numpy(targets), torch.from_numpy(labels)
 
     def _surroundings(self, rng: np.random.Generator, count: int) -> list:
         """Crops out of whole photos, or None where there are none."""

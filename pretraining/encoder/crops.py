@@ -1,23 +1,22 @@
 """Aligned crops and their teacher embeddings, packed once so that training only reads arrays.
 
     python -m pretraining.encoder.crops --faces faces.parquet --heads heads.parquet --data_dir data/Task_B/train \
-        --apart_from data/Task_B/val --teacher mobilefacenet.onnx --detector_model yunet.onnx --output crops
+        --apart_from data/Task_B/val --teacher edgeface_xs_q.pt edgeface_xxs_q.pt --weights 2 1 \
+        --detector_model yunet.onnx --output crops
 
-Writes `crops.npy` (RGB uint8 [N, 112, 112, 3]), `teacher.npy` (float32 [N, 2, D], unit length; the photo and its
-mirror image) and `people.csv` (a row a crop: `identity,group,gender,source,file`; `group` is what must not be split
-between training and held-back people: the family, or the identity itself; both are empty where nobody knows, and `file`
-is where the crop did not come out of a whole photo).
+Writes `crops.npy` (RGB uint8 [N, 112, 112, 3]), `teacher.npy` (float16 [N, D], unit length: what the teachers say of
+the photo and its mirror image together), `people.csv` (a row a crop: `identity,group,gender,source,file`) and
+`left_out.csv`. `group` is what must not be split between training and held-back people: the family, or the identity
+itself; both are empty where nobody knows, and `file` is where the crop did not come out of a whole photo.
 """
 
 import argparse
-import csv
 import io
-import os
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
 import numpy as np
+import pandas as pd
 from PIL import Image
 from tqdm import tqdm
 
@@ -25,11 +24,13 @@ from facecom import cli
 from facecom.data.holdback import group_of
 from facecom.faces.alignment import align
 from facecom.faces.yunet import detect, open_detector
+from pretraining.encoder.teachers import teacher_embeddings
 from pretraining.photos import head_photos
 
-#: Cosine of two teacher embeddings above which two photos may well be of one person: of the 9,500 head photos 40 come
-#: so near to a photo of FACECOM val, and five of the nearest six are of that very person.
-RESEMBLES = 0.45
+#: Cosine of two teacher embeddings above which two photos may well be of one person.
+RESEMBLES = 0.40
+
+COLUMNS = ("identity", "group", "gender", "source", "file")
 
 PHOTO_TYPES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
 
@@ -65,35 +66,19 @@ def crops_of_heads(path: Path):
         yield align(photo.image, photo.landmarks), ("", "", "", path.stem, f"{number}")
 
 
-def teacher_embeddings(crops: np.ndarray, teacher: str) -> np.ndarray:
-    """float32 [N, 2, D], unit length: the embedding of each crop and of its mirror image.
+def who_resembles(embeddings: np.ndarray, others: np.ndarray, rows: list) -> pd.DataFrame:
+    """Whom to leave out: a row a photo that is too near to one of the others, `row,cosine,identity,source,file`, and
+    all other photos of the same person after it.
 
-    A thread a core runs one photo at a time: published face models often have a batch of one in their graph, and
-    on a CPU this is as fast as batches.
+    embeddings: float32 [N, D]; others: float32 [M, D], unit; rows: those of `people.csv`, N of them.
     """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(teacher, options, providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
-    mean = np.array([0.485, 0.456, 0.406], np.float32)
-    std = np.array([0.229, 0.224, 0.225], np.float32)
-
-    def embed(crop):
-        photo = (crop / np.float32(255) - mean) / std
-        both = np.stack([photo, photo[:, ::-1]]).transpose(0, 3, 1, 2)
-        found = np.concatenate([session.run(None, {name: np.ascontiguousarray(one[None])})[0] for one in both])
-        return found / np.linalg.norm(found, axis=1, keepdims=True)
-
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        return np.stack(list(tqdm(threads.map(embed, crops), total=len(crops), desc="teacher", mininterval=10)))
-
-
-def apart_from(embeddings: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """bool [N]: who resembles none of the others. embeddings: float32 [N, 2, D]; others: float32 [M, 2, D], unit."""
-    mine, theirs = (both.sum(1) / np.linalg.norm(both.sum(1), axis=1, keepdims=True) for both in (embeddings, others))
-    return (mine @ theirs.T).max(1) <= RESEMBLES
+    cosines = np.concatenate([(part @ others.T).max(1) for part in np.array_split(embeddings, len(rows) // 4096 + 1)])
+    table = pd.DataFrame(rows, columns=COLUMNS).assign(row=range(len(rows)), cosine=cosines.round(3))
+    near = table["cosine"] > RESEMBLES
+    people = set(zip(table["source"][near], table["identity"][near], strict=True))
+    of_them = [bool(i) and (s, i) in people for s, i in zip(table["source"], table["identity"], strict=True)]
+    found = table[near | np.array(of_them, bool)]
+    return found.sort_values("cosine", ascending=False)[["row", "cosine", "identity", "source", "file"]]
 
 
 def gather(args) -> tuple[np.ndarray, list]:
@@ -110,19 +95,17 @@ def main(args):
     output = Path(args.output)
     output.mkdir(parents=True, exist_ok=True)
     crops, rows = gather(args)
-    embeddings = teacher_embeddings(crops, args.teacher)
+    embeddings = teacher_embeddings(crops, args.teacher, args.weights)
     if args.apart_from:
         found = [crop for crop, _ in crops_of_folder(Path(args.apart_from), open_detector(args.detector_model))]
-        apart = apart_from(embeddings, teacher_embeddings(np.stack(found), args.teacher))
-        kept = np.flatnonzero(apart | np.array([row[0] != "" for row in rows]))
-        print(f"{len(rows) - len(kept)} heads resemble someone in {args.apart_from} and are left out")
+        out = who_resembles(embeddings, teacher_embeddings(np.stack(found), args.teacher, args.weights), rows)
+        print(f"{len(out)} photos of people who resemble someone in {args.apart_from} are left out")
+        out.to_csv(output / "left_out.csv", index=False)
+        kept = np.setdiff1d(np.arange(len(rows)), out["row"])
         crops, rows, embeddings = crops[kept], [rows[i] for i in kept], embeddings[kept]
     np.save(output / "crops.npy", crops)
-    np.save(output / "teacher.npy", embeddings)
-    with open(output / "people.csv", "w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["identity", "group", "gender", "source", "file"])
-        writer.writerows(rows)
+    np.save(output / "teacher.npy", embeddings.astype(np.float16))
+    pd.DataFrame(rows, columns=COLUMNS).to_csv(output / "people.csv", index=False)
 
 
 def get_args_parser():
@@ -130,8 +113,9 @@ def get_args_parser():
     parser.add_argument("--faces", nargs="*", default=[], help="parquet tables of aligned crops")
     parser.add_argument("--heads", nargs="*", default=[], help="parquet tables of head photos with landmarks")
     parser.add_argument("--data_dir", nargs="*", default=[], help="folders of identity folders: the clean photos")
-    parser.add_argument("--apart_from", help="identity folders to be tested on: heads that resemble them are left out")
-    parser.add_argument("--teacher", required=True, help="ONNX face embedder, 112 px RGB crops, ImageNet mean and std")
+    parser.add_argument("--apart_from", help="identity folders to be tested on: who resembles them is left out")
+    parser.add_argument("--teacher", required=True, nargs="+", help="EdgeFace's .pt, or ONNX face embedders")
+    parser.add_argument("--weights", nargs="+", type=float, help="what each teacher counts, default: evenly")
     parser.add_argument("--detector_model", help="YuNet ONNX file, for --data_dir and --apart_from")
     parser.add_argument("--output", default="crops")
     return parser

@@ -1,12 +1,11 @@
 """Short encoder runs side by side: what was different, how many photos it saw, what came of it.
 
     python -m pretraining.encoder.experiments runs/adamw runs/muon --output results/encoder_experiments.csv
-    python -m pretraining.encoder.experiments runs/leg8 --add       # a row more, in the columns that are there
+    python -m pretraining.encoder.experiments runs/fixed runs/blended --add    # rows more, below the others
 
 A row a run folder of `pretraining.encoder.train`: its name, the settings that are not the same in all runs, and the
-last
-figures of log.csv (training losses) and validation.csv (TAR at FAR 1e-3 and rank-1 of held-back people, averaged
-weights; `bad` is the mean of the seven distortions).
+last figures of log.csv (training losses) and validation.csv (TAR at FAR 1e-3 and rank-1 of held-back people, averaged
+weights; `tar_gender` is among strangers of the same gender, `bad` the mean of the seven distortions).
 """
 
 import argparse
@@ -26,7 +25,9 @@ def last_figures(folder: Path) -> dict:
     validation = list(csv.DictReader(open(folder / "validation.csv")))[-8:]
     figures = {name: log[-1][name] for name in ("photos", "minutes", "distillation")}
     clean = next(row for row in validation if row["condition"] == "clean")
-    for name in ("tar", "rank1", "cosine"):
+    for name in ("tar", "tar_gender", "rank1", "cosine"):
+        if name not in clean:  # a run of before it was measured
+            continue
         figures[f"clean_{name}"] = clean[name]
         bad = [float(row[name]) for row in validation if row["condition"] != "clean"]
         figures[f"bad_{name}"] = round(float(np.mean(bad)), 4)
@@ -52,12 +53,12 @@ def main(args):
     folders, kept = [Path(folder) for folder in args.folders], []
     if args.add:
         kept = list(csv.DictReader(open(args.output)))
-        rows = [dict.fromkeys(kept[0]) | row for row in compare(folders, list(kept[0]))]
+        rows = compare(folders, [*kept[0], *(compare(folders)[0] if len(folders) > 1 else ())])
         kept = [row for row in kept if row["run"] not in {new["run"] for new in rows}]
     else:
         rows = compare(folders)
     with open(args.output, "w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
+        writer = csv.DictWriter(file, dict.fromkeys(name for row in kept + rows for name in row))
         writer.writeheader()
         writer.writerows(kept + rows)
     for row in rows:

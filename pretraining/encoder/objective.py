@@ -1,4 +1,4 @@
-"""What the encoder is trained to do: the teacher's embedding of the clean crop, and telling people apart."""
+"""What the encoder is trained to do: the teachers' embedding of the clean crop, and telling people apart."""
 
 import torch
 from torch.nn import functional as F
@@ -26,18 +26,12 @@ def objective(model, views, targets, labels, identity_loss, args) -> tuple[torch
     if identity_loss is not None:
         parts["identity"] = identity_loss(student[known], labels[known]) if known.any() else loss.new_zeros(())
         loss = loss + args.identity_weight * parts["identity"]
-    if args.contrast_weight:
-        logits = student @ targets.T * 20
-        same = (labels[:, None] == labels[None]) & known
-        same.fill_diagonal_(False)
-        own = torch.arange(len(logits), device=logits.device)
-        parts["contrast"] = F.cross_entropy(logits.masked_fill(same, -1e4), own)
-        loss = loss + args.contrast_weight * parts["contrast"]
     return loss, {name: float(value.detach()) for name, value in parts.items()}
 
 
 def margin_softmax(people: People, args, device):
-    """CosFace (Wang et al., CVPR 2018) over the training people, from the teacher's centres; None with `none`."""
+    """CosFace (Wang et al., CVPR 2018) over the training people, whose class weights are their targets' centres;
+    None with `none`."""
     if args.identity == "none":
         return None
     from pytorch_metric_learning.losses import CosFaceLoss
@@ -45,5 +39,5 @@ def margin_softmax(people: People, args, device):
     centres = torch.from_numpy(people.centres())
     loss = CosFaceLoss(len(centres), centres.shape[1], margin=args.margin, scale=args.scale).to(device)
     loss.W.data.copy_(centres.T)
-    loss.W.requires_grad_(args.identity == "learned")
+    loss.W.requires_grad_(False)
     return loss

@@ -15,7 +15,7 @@ ORTHOGONALISED = timm_muon.zeropower_via_newtonschulz
 QUALITY_RATE = 0.03
 
 
-def optimizer_for(model, identity_loss, args) -> torch.optim.Optimizer:
+def optimizer_for(model, args) -> torch.optim.Optimizer:
     """Matrices by Muon, heads, norms and biases by AdamW; or all by AdamW. A group's `lr_scale` is its share of the
     learning rate."""
     muon = args.optimizer == "muon"
@@ -30,8 +30,6 @@ def optimizer_for(model, identity_loss, args) -> torch.optim.Optimizer:
         {"params": rest, **others},
         {"params": quality, "lr_scale": QUALITY_RATE, **others},
     ]
-    if identity_loss is not None and identity_loss.W.requires_grad:
-        groups.append({"params": [identity_loss.W], **others})
     if muon:
         # timm orthogonalises in bf16 and has no argument for it; where that is emulated it takes five times as long as
         # the rest of the step.

@@ -36,16 +36,18 @@ from pretraining.encoder.quality import bring_to_scale
 from pretraining.encoder.validation import embed, embed_with_quality, framed
 from pretraining.provenance import write_provenance
 
-PREPROCESSING = {"mean": [0.5] * 3, "std": [0.5] * 3, "align": "finder", "colour": "RGB", "mirror": True}
+PREPROCESSING = {"mean": [0.5] * 3, "std": [0.5] * 3, "align": "finder", "colour": "RGB"}
 
 
 class HeldBack:
     """Who judges: FACECOM's held-back people as the finder sees them, and the strangers of the crops.
 
-    table: a row a photo; landmarks, confidence: the finder's; outsiders: int [M], held-back crops of other sources.
+    table: a row a photo; landmarks, confidence: the finder's; outsiders: int [M], held-back crops of other sources;
+    mirror: whether the mirror image of each is looked at too.
     """
 
-    def __init__(self, data_dir: Path, people: People):
+    def __init__(self, data_dir: Path, people: People, mirror: bool = False):
+        self.mirror = mirror
         train, _ = split_folders(data_dir, "B")
         aligner = Remembering("finder", 32)
         self.table, crops = load_crops(hold_back(task_b_table(train), seed=0)[1], aligner, quiet=True, name="photos")
@@ -85,8 +87,8 @@ def worth_of(points: list[dict]) -> float:
 def judge(candidate: Candidate, held: HeldBack, amp: bool) -> float:
     """The candidate's worth; its `points`, `embeddings` and `quality` on the held-back photos go to `found`."""
     own, strangers = held.crops(candidate.config["img_size"], candidate.frame)
-    embeddings, quality = embed_with_quality(candidate.model, own, "cpu", amp, mirrored=True)
-    outside = embed_with_quality(candidate.model, strangers, "cpu", amp, mirrored=True)[0]
+    embeddings, quality = embed_with_quality(candidate.model, own, "cpu", amp, mirrored=held.mirror)
+    outside = embed_with_quality(candidate.model, strangers, "cpu", amp, mirrored=held.mirror)[0]
     points = protocols.fit_operating_points(held.table, embeddings, outside)
     candidate.found = {"points": points, "embeddings": embeddings, "quality": quality}
     told = [(point["far"], round(point["threshold"], 4), round(point["tar"], 4)) for point in points]
@@ -102,7 +104,7 @@ def scale_quality(candidate: Candidate, held: HeldBack, amp: bool) -> None:
     look = partial(embed, candidate.model, device="cpu", amp=amp)
     bring_to_scale(candidate.model, np.stack(views), people.targets[held.outsiders], look)
     own, _ = held.crops(size, candidate.frame)
-    candidate.found["quality"] = embed_with_quality(candidate.model, own, "cpu", amp, mirrored=True)[1]
+    candidate.found["quality"] = embed_with_quality(candidate.model, own, "cpu", amp, mirrored=held.mirror)[1]
 
 
 def write(best: Candidate, held: HeldBack, output: str) -> None:
@@ -117,10 +119,10 @@ def write(best: Candidate, held: HeldBack, output: str) -> None:
     checkpoint.save(
         output, task="siamese", model=best.model, config=config, operating_points=points, limits=limits,
         args=best.about["args"],
-        preprocessing={"size": best.config["img_size"], "frame": best.frame, **PREPROCESSING},
+        preprocessing={"size": best.config["img_size"], "frame": best.frame, **PREPROCESSING, "mirror": held.mirror},
         epoch=best.about["epoch"], metrics=metrics, data=best.about["data"], half=True,
     )  # fmt: skip
-    sources = ("facecom", "faces", "heads", "teacher", "landmarks")
+    sources = ("facecom", "faces", "heads", "edgeface", "mobilefacenet", "landmarks")
     write_provenance(Path(output), sources, "python -m pretraining.encoder.ship")
     refused = np.mean((held.confidence < limits["face_confidence"]) | (quality < limits["quality"]))
     print(f"{output}: limits {limits}, below which are {refused:.1%} of the held-back photos")
@@ -130,7 +132,7 @@ def main(args):
     torch.set_num_threads(args.threads or torch.get_num_threads())
     amp = pick_amp(args.amp, torch.device("cpu")) is not None
     people = People(args.crops)
-    held = HeldBack(args.data_dir, people)
+    held = HeldBack(args.data_dir, people, args.mirror)
     best, most = None, -1.0
     for path in args.candidates:
         for candidate in variants(Path(path), args.frames):
@@ -147,8 +149,9 @@ def get_args_parser():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("candidates", nargs="+", help="ema.pt of pretraining.encoder, best.pt of Task B's train.py")
     parser.add_argument("--data_dir", required=True, type=Path, help="FACECOM Task B: the folder of train/ and val/")
-    parser.add_argument("--crops", required=True, help="folder that pretraining.crops wrote")
+    parser.add_argument("--crops", required=True, help="folder that pretraining.encoder.crops wrote")
     parser.add_argument("--frames", nargs="+", choices=FRAMES, help="try these (default: the one it was trained in)")
+    parser.add_argument("--mirror", action="store_true", help="two looks a photo, the second at its mirror image")
     parser.add_argument("--output", default=str(checkpoint.SHIPPED / "siamese.pt"))
     parser.add_argument("--amp", action=argparse.BooleanOptionalAction, default=True, help="bfloat16 where it is fast")
     parser.add_argument("--threads", type=int, default=0)

@@ -1,14 +1,15 @@
-"""Trains the encoder: a SiameseNet that sees distorted crops learns the teacher's embedding of the clean ones.
+"""Trains the encoder: a SiameseNet that sees distorted crops learns what its teachers say of the clean ones.
 
     python -m pretraining.encoder.train --crops crops --run_dir runs/encoder --photos 2000000 --minutes 140
     python -m pretraining.encoder.train --crops crops --run_dir runs/encoder --resume          # after a cut
     python -m pretraining.encoder.train ... --init runs/encoder/ema.pt                         # the next leg
+    torchrun --nproc_per_node 2 -m pretraining.encoder.train ... --workers 0   # on a CPU (`ranks.py`)
+    python -m pretraining.encoder.train ... --init other.pt --refit      # weights that learned from other teachers
 
-Loss: 1 - cosine to the teacher's embedding of the clean crop (mean of photo and mirror image), plus a margin softmax
-(CosFace) over the identities, whose class weights are the teacher's own centres (`--identity centres`, fixed: needs no
-classifier to learn, as in MarginDistillation and ProxylessKD), or start there and learn (`learned`), plus optionally
-the contrast of student against teacher within the batch. Held-back people (`pretraining/encoder/people.py`) only
-validate.
+Loss: 1 - cosine to the target (`targets.py`), which is of a photo and its mirror image together, so that one look is
+worth two; plus a margin softmax (CosFace) over the identities, whose class weights are the targets' own centres (as in
+MarginDistillation and ProxylessKD). With `--blended` a share of the photos are two faces laid over each other, with
+what the teachers of `--match` say of that. Held-back people (`people.py`) only validate.
 
 The learning rate follows progress = the larger of photos / --photos and minutes / --minutes, so that a leg always
 ends with a complete schedule. `run_dir`: args.json, log.csv, last.pt (resume), ema.pt (fp16, the weights to
@@ -19,8 +20,8 @@ import argparse
 import csv
 import json
 import math
+import os
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,13 +31,15 @@ import torch
 from facecom import cli
 from facecom.cli import pick_amp
 from facecom.faces.alignment import FRAMES
-from facecom.models.depthwise import speed_up
 from facecom.models.networks import build_model
-from pretraining.encoder.batches import Augmentation, Batches
+from pretraining.encoder.batches import Augmentation, Batches, Matched
 from pretraining.encoder.enlarge import fitted_to
 from pretraining.encoder.objective import margin_softmax, normalised, objective
 from pretraining.encoder.optimizers import learning_rate, optimizer_for, set_rate
+from pretraining.encoder.pace import speed_up
 from pretraining.encoder.people import People
+from pretraining.encoder.ranks import average, join
+from pretraining.encoder.refit import refit
 from pretraining.encoder.validation import validate
 
 #: Settings of the machine and its folders, not of the recipe.
@@ -46,17 +49,16 @@ NOT_RECIPE = {
     "init",
     "resume",
     "device",
-    "compile",
     "threads",
     "workers",
     "log_every",
     "save_minutes",
+    "match",
 }
 
 
-def image_size(progress: float, args) -> int:
-    """Small pictures first: the same spatial map, fewer pixels."""
-    return args.small_size if progress < args.small_until else args.size
+#: How far worker processes step back, so that what they prepare never holds up the step that needs both cores.
+WORKER_NICE = 5
 
 
 def load_weights(model, path: str) -> tuple[int, float]:
@@ -75,6 +77,7 @@ class Run:
     def __init__(self, args):
         self.args, self.folder = args, Path(args.run_dir)
         self.folder.mkdir(parents=True, exist_ok=True)
+        self.rank, self.world = join()
         torch.manual_seed(args.seed)
         self.config = {"task": "siamese", "backbone": args.backbone, "pool": args.pool, "img_size": args.size}
         self.config |= {"layer_scale": False, "quality": True}
@@ -84,7 +87,7 @@ class Run:
         self.before = load_weights(self.model, args.init) if args.init else (0, 0.0)
         self.people = People(args.crops)
         self.identity_loss = margin_softmax(self.people, args, args.device)
-        self.optimizer = optimizer_for(self.model, self.identity_loss, args)
+        self.optimizer = optimizer_for(self.model, args)
         self.ema = timm.utils.ModelEmaV3(self.model, decay=args.ema, use_warmup=True)
         self.step, self.photos, self.seconds = 0, 0, 0.0
 
@@ -93,11 +96,12 @@ class Run:
         return min(1.0, max(self.photos / self.args.photos, self.seconds / 60 / self.args.minutes))
 
     def save(self, name="last.pt"):
+        if self.rank:
+            return
         state = {
             "model": self.model.state_dict(),
             "ema": self.ema.module.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "identity": None if self.identity_loss is None else self.identity_loss.state_dict(),
             "place": [self.step, self.photos, self.seconds],
         }
         write(state, self.folder / name)
@@ -112,8 +116,6 @@ class Run:
         self.model.load_state_dict(state["model"])
         self.ema.module.load_state_dict(state["ema"])
         self.optimizer.load_state_dict(state["optimizer"])
-        if self.identity_loss is not None:
-            self.identity_loss.load_state_dict(state["identity"])
         self.step, self.photos, self.seconds = state["place"]
 
 
@@ -122,55 +124,57 @@ def write(state: dict, path: Path):
     path.with_suffix(".tmp").replace(path)
 
 
-def batches_of(run: Run, size: int):
-    """Batches of this size from the present step on."""
+def batches_of(run: Run, part: tuple[int, int]):
+    """Batches from the present step on; part: (rank, how many there are) that share each."""
     args = run.args
-    settings = Augmentation(distorted=args.distorted, glare=args.glare, frame=args.frame)
-    if args.curriculum and run.progress < args.curriculum:
-        settings = replace(settings, distorted=args.distorted * 0.6, severity=(0.5, 0.3, 0.2, 0, 0))
+    settings = Augmentation(distorted=args.distorted, frame=args.frame)
     total = args.photos // args.batch_size + 1
-    data = Batches(run.people, args.batch_size, total, size, settings, args.seed)
+    matched = Matched(run.people, args.match, args.match_weights, args.blended, args.amp) if args.blended else None
+    data = Batches(run.people, args.batch_size, total, args.size, settings, args.seed, matched, part)
     return torch.utils.data.DataLoader(
         data,
         batch_size=None,
         sampler=range(run.step, total),
         num_workers=args.workers,
         prefetch_factor=4 if args.workers else None,
+        worker_init_fn=step_back,
     )
 
 
-def train_until(run: Run, stop, size: int, network) -> None:
-    """Steps at one picture size until `stop(run)`; logs and checkpoints on the way."""
+def step_back(worker: int) -> None:
+    torch.set_num_threads(1)
+    if hasattr(os, "sched_setaffinity"):  # the thread that started it may be bound to one core
+        os.sched_setaffinity(0, range(os.cpu_count()))
+    if hasattr(os, "nice"):
+        os.nice(WORKER_NICE)
+
+
+def train_until(run: Run, stop, network, batches) -> None:
+    """Steps until `stop(run)`; logs and checkpoints on the way."""
     args, log = run.args, []
-    targets, labels = torch.from_numpy(run.people.targets), torch.from_numpy(run.people.labels)
     clock = saved = time.monotonic()
-    for views, indexes in batches_of(run, size):
+    for views, targets, labels in batches:
         rate = learning_rate(run.progress, args)
         set_rate(run.optimizer, rate)
         with torch.autocast(args.device, dtype=torch.bfloat16, enabled=args.amp):
-            loss, parts = objective(
-                network,
-                normalised(views, args.device),
-                targets[indexes].to(args.device),
-                labels[indexes].to(args.device),
-                run.identity_loss,
-                args,
-            )
+            views = normalised(views, args.device)
+            targets, labels = targets.to(args.device), labels.to(args.device)
+            loss, parts = objective(network, views, targets, labels, run.identity_loss, args)
         run.optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        now = time.monotonic()
+        seconds, clock = run.seconds + now - clock, now
+        run.seconds = average(run.model.parameters(), seconds) if run.world > 1 else seconds
         torch.nn.utils.clip_grad_norm_(run.model.parameters(), args.clip)
         run.optimizer.step()
         run.step += 1
         run.ema.update(run.model, step=run.step)
-        run.photos += len(indexes)
-        now = time.monotonic()
-        run.seconds += now - clock
-        clock = now
+        run.photos += len(views) * run.world
         log.append(parts)
-        if run.step % args.log_every == 0:
+        if run.step % args.log_every == 0 and run.rank == 0:
             means = {name: round(float(np.mean([p[name] for p in log])), 4) for name in parts}
             row = {"step": run.step, "photos": run.photos, "minutes": round(run.seconds / 60, 2), "lr": f"{rate:.2e}"}
-            append(run.folder / "log.csv", row | {"size": size} | means)
+            append(run.folder / "log.csv", row | means)
             print(row | means, flush=True)
             log = []
         if now - saved > args.save_minutes * 60:
@@ -191,6 +195,8 @@ def append(path: Path, row: dict):
 
 def evaluate(run: Run):
     """Held-back TAR@FAR=1e-3 and rank-1 of the EMA weights, per condition -> validation.csv."""
+    if run.rank:
+        return
     rows = validate(run.ema.module, run.people, run.args.device, run.args.amp, run.args.size, run.args.frame)
     for row in rows:
         append(run.folder / "validation.csv", {"photos": run.photos, "minutes": round(run.seconds / 60, 1)} | row)
@@ -204,17 +210,17 @@ def main(args):
     run = Run(args)
     if args.resume:
         run.resume()
-    (run.folder / "args.json").write_text(json.dumps(vars(args), indent=1))
-    marks = sorted({args.small_until, args.curriculum, *np.linspace(0, 1, args.validations + 1)[1:]})
-    for mark in marks:
-        if run.progress >= mark or mark == 0:
+    elif args.refit:
+        refit(run.model, batches_of(run, (0, 1)).dataset, args.device, args.amp)
+        run.ema.set(run.model)
+    if run.rank == 0:
+        (run.folder / "args.json").write_text(json.dumps(vars(args), indent=1))
+    batches = iter(batches_of(run, (run.rank, run.world)))
+    for mark in np.linspace(0, 1, args.validations + 1)[1:]:
+        if run.progress >= mark:
             continue
-        size = image_size(run.progress, args)
-        network = run.model
-        if args.compile:
-            network.embed_with_quality = torch.compile(type(network).embed_with_quality.__get__(network))
         run.model.train()
-        train_until(run, lambda r, mark=mark: r.progress >= mark, size, network)
+        train_until(run, lambda r, mark=mark: r.progress >= mark, run.model, batches)
         run.save()
         evaluate(run)
 
@@ -222,9 +228,12 @@ def main(args):
 def get_args_parser():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     data = parser.add_argument_group("data")
-    data.add_argument("--crops", required=True, help="folder that pretraining.crops wrote")
+    data.add_argument("--crops", required=True, help="folder that pretraining.encoder.crops wrote")
     data.add_argument("--run_dir", default="runs/encoder")
     data.add_argument("--init", help="weights to start from (the next leg)")
+    data.add_argument("--refit", action="store_true", help="fit the last layer of --init to the target first")
+    data.add_argument("--match", nargs="+", default=[], help="teachers' files for --blended, the first of the crops'")
+    data.add_argument("--match_weights", nargs="+", type=float, help="what each of them counts, as for the crops")
     data.add_argument("--resume", action="store_true", help="go on from run_dir/last.pt")
     network = parser.add_argument_group("network")
     network.add_argument("--backbone", default="convnext_atto")
@@ -233,32 +242,27 @@ def get_args_parser():
         "--size", type=int, default=96, help="side of the crops; 112 px costs a third more and cuts a row off the map"
     )
     network.add_argument("--frame", choices=FRAMES, default="close", help="what the crops show")
-    network.add_argument("--small_size", type=int, default=64, help="picture size of the first part")
-    network.add_argument("--small_until", type=float, default=0.0, help="share of the leg at --small_size")
     recipe = parser.add_argument_group("recipe")
     recipe.add_argument("--photos", type=int, default=2_000_000, help="photos to see")
     recipe.add_argument("--minutes", type=float, default=math.inf, help="end the schedule after so long, if earlier")
-    recipe.add_argument("--batch_size", type=int, default=128)
+    recipe.add_argument("--batch_size", type=int, default=256)
     recipe.add_argument("--optimizer", choices=["adamw", "muon"], default="muon")
-    recipe.add_argument("--lr", type=float, default=4e-3)
+    recipe.add_argument("--lr", type=float, default=3e-3)
     recipe.add_argument("--weight_decay", type=float, default=0.05)
     recipe.add_argument("--clip", type=float, default=5.0)
     recipe.add_argument("--ema", type=float, default=0.999)
     recipe.add_argument("--distillation_weight", type=float, default=1.0)
-    recipe.add_argument("--identity", choices=["centres", "learned", "none"], default="centres")
-    recipe.add_argument("--identity_weight", type=float, default=0.1)
+    recipe.add_argument("--identity", choices=["centres", "none"], default="centres")
+    recipe.add_argument("--identity_weight", type=float, default=0.05)
     recipe.add_argument("--margin", type=float, default=0.1)
     recipe.add_argument("--scale", type=float, default=24.0)
-    recipe.add_argument("--contrast_weight", type=float, default=0.0)
-    recipe.add_argument("--distorted", type=float, default=0.7, help="share of distorted crops")
-    recipe.add_argument("--glare", type=float, default=0.18, help="share of glare among the distortions")
-    recipe.add_argument("--curriculum", type=float, default=0.0, help="share of the leg with mild severities")
+    recipe.add_argument("--distorted", type=float, default=0.6, help="share of distorted crops")
+    recipe.add_argument("--blended", type=float, default=0.0, help="share of photos that are two faces, with --match")
     machine = parser.add_argument_group("machine")
     machine.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     machine.add_argument("--amp", action=argparse.BooleanOptionalAction, default=True, help="bfloat16 where it is fast")
-    machine.add_argument("--compile", action="store_true")
     machine.add_argument("--threads", type=int, default=0)
-    machine.add_argument("--workers", type=int, default=1)
+    machine.add_argument("--workers", type=int, default=2)
     machine.add_argument("--seed", type=int, default=0)
     machine.add_argument("--log_every", type=int, default=50)
     machine.add_argument("--save_minutes", type=float, default=4)

@@ -80,7 +80,7 @@ def main(args):
         operating_points=[point | {"threshold": 0.5}], temperature=job.temperature, args=recipe, half=True,
         limits=face_limit("finder"), metrics=metrics, epoch=runs[-1].info["epoch"], data=job.data,
     )  # fmt: skip
-    sources = ("facecom", "faces", "heads", "landmarks", "teacher")
+    sources = ("facecom", "faces", "heads", "landmarks", "mobilefacenet")
     write_provenance(Path(args.output), sources, "comsys-hackathon-taskA/train.py, python -m pretraining.gender.ship")
     print(f"{args.output}: temperature {job.temperature:.3f}, {metrics}")
 

@@ -122,3 +122,22 @@ def test_gender_networks_on_every_condition(accuracy, sample_b, gender_file, tmp
     assert 0 <= found["mine", "off", "all", "ece"]["value"] < found["mine", "off", "all", "ece before"]["value"] <= 1
     with pytest.raises(FacecomError, match="--gender_labels"):
         run(accuracy, sample_b, output, "--gender_weights", str(gender_file))
+
+
+def test_edgefaces_together_are_one_embedder(accuracy, sample_b, tmp_path, monkeypatch):
+    from pretraining.encoder import teachers
+
+    def open_teacher(path):
+        side = {"one.pt": 4, "other.pt": 8}[Path(path).name]
+
+        def look(crops):
+            small = np.stack([cv2.resize(crop, (side, side)).ravel() for crop in crops]).astype(np.float32) + 1
+            return small / np.linalg.norm(small, axis=1, keepdims=True)
+
+        return look
+
+    monkeypatch.setattr(teachers, "open_teacher", open_teacher)
+    flags = ("--edgeface", "one.pt", "other.pt", "--edgeface_weights", "2", "1", "--align", "fixed")
+    rows = run(accuracy, sample_b, tmp_path / "accuracy.csv", *flags)
+    assert {(row["embedder"], row["align"]) for row in rows} == {("one + other", "fixed")}
+    assert any(row["metric"] == "tar@far=1e-4" for row in rows)

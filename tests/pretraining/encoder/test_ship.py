@@ -1,5 +1,6 @@
 """From trained weights to a checkpoint with thresholds: on drawn people."""
 
+import csv
 import json
 
 import numpy as np
@@ -15,9 +16,11 @@ from facecom.models.networks import build_model  # noqa: E402
 from facecom.synthetic import write_sample  # noqa: E402
 from pretraining.encoder import (
     candidates,  # noqa: E402
+    compare,  # noqa: E402
     ship,  # noqa: E402
 )
 from pretraining.encoder.people import People  # noqa: E402
+from pretraining.encoder.validation import CONDITIONS  # noqa: E402
 from tests.packed import pack  # noqa: E402
 
 CONFIG = {"task": "siamese", "backbone": "test_convnext", "pool": "map", "img_size": 64, "quality": True}
@@ -71,3 +74,24 @@ def test_held_back_photos_are_cut_as_the_finder_saw_them(shipped):
     assert own.shape == (len(held.table), 64, 64, 3) and strangers.shape == (len(held.outsiders), 64, 64, 3)
     expected = Aligner("finder", 64, frame="close")([read_photo(held.table["path"][3])]).crops[0]
     assert np.abs(own[3].astype(int) - expected).mean() < 1  # the batch is another, and so the last digit of landmarks
+
+
+def test_encoders_are_compared_with_one_look_and_two(shipped, tmp_path):
+    _, _, folder = shipped
+    words = f"--crops {folder / 'crops'} --output {tmp_path / 'out.csv'} --threads 1 --no-amp"
+    for names in ("a b", "b"):
+        paths = [str(folder / "ema.pt")] * len(names.split())
+        compare.main(compare.get_args_parser().parse_args([*words.split(), *paths, "--names", *names.split()]))
+    rows = list(csv.DictReader(open(tmp_path / "out.csv")))
+    assert [row["weights"] for row in rows] == ["a"] * 18 + ["b"] * 18  # b's are written anew
+    assert {row["looks"] for row in rows} == {"1", "2"} and rows[0]["condition"] == "clean"
+    assert {row["condition"] for row in rows} == {*CONDITIONS, "mean"}
+    own = [float(row["tar"]) for row in rows[:9] if row["condition"] not in ("sunny", "mean")]
+    assert float(rows[8]["tar"]) == pytest.approx(np.mean(own), abs=1e-4)
+
+
+def test_the_second_look_is_kept_with_the_weights(shipped):
+    loaded, _, folder = shipped
+    assert loaded.preprocessing["mirror"] is False
+    held = ship.HeldBack(folder / "data", People(folder / "crops"), mirror=True)
+    assert held.mirror

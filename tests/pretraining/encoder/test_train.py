@@ -3,26 +3,18 @@
 import csv
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
 pytest.importorskip("pytorch_metric_learning", reason='needs pip install -e ".[pretraining]"')
 
-from facecom.data.folders import task_b_table  # noqa: E402
-from facecom.data.images import read_photo  # noqa: E402
 from facecom.errors import FacecomError  # noqa: E402
-from facecom.faces.aligner import Aligner  # noqa: E402
-from facecom.synthetic import write_sample  # noqa: E402
-from pretraining.encoder import (
-    candidates,  # noqa: E402
-    copies,  # noqa: E402
-    experiments,  # noqa: E402
-    soup,  # noqa: E402
-)
+from pretraining.encoder import batches, candidates, experiments, soup  # noqa: E402
 from pretraining.encoder import train as encoder  # noqa: E402
 from pretraining.encoder.batches import Augmentation, Batches  # noqa: E402
 from pretraining.encoder.experiments import compare  # noqa: E402
@@ -38,7 +30,7 @@ def crops(tmp_path_factory):
 
 def arguments(crops, run_dir, *more):
     torch.set_num_threads(1)
-    words = f"--crops {crops} --run_dir {run_dir} --batch_size 4 --photos 16 --size 64 --small_size 64 --workers 0"
+    words = f"--crops {crops} --run_dir {run_dir} --batch_size 4 --photos 16 --size 64 --workers 0"
     words += " --backbone test_convnext --no-amp --log_every 2 --validations 1"
     return encoder.get_args_parser().parse_args([*words.split(), *more])
 
@@ -54,29 +46,28 @@ def test_people_are_parted_by_whole_groups(crops):
 def test_batches_follow_from_seed_and_step(crops):
     people = People(crops)
     make = lambda seed: Batches(people, 6, 6, 64, Augmentation(), seed)  # noqa: E731
-    views, indexes = make(0)[4]
+    views, targets, labels = make(0)[4]
     assert views.shape == (6, 64, 64, 3) and views.dtype == torch.uint8
+    assert targets.shape == (6, people.targets.shape[1]) and labels.tolist()[0] in people.labels[people.training]
     assert torch.equal(views, make(0)[4][0]) and not torch.equal(views, make(1)[4][0])
     # Three batches of six are the eighteen training photos, each once.
-    assert sorted(np.concatenate([make(0)[step][1] for step in range(3)])) == sorted(people.training)
+    seen = np.concatenate([make(0)[step][1] for step in range(3)])
+    np.testing.assert_array_equal(np.unique(seen, axis=0), np.unique(people.targets[people.training], axis=0))
 
 
-def test_real_copies_train_with_their_clean_photos_target_and_are_not_distorted_again(crops, tmp_path):
-    folder = tmp_path / "crops"
-    shutil.copytree(crops, folder)
-    held = int(People(crops).held_back[0])
-    row = int(People(crops).training[0])
-    np.save(folder / "copies.npy", np.full((2, 112, 112, 3), 200, np.uint8))
-    (folder / "copies.csv").write_text(f"row,condition\n{row},foggy\n{held},sunny\n")
-    people = People(folder)
-    assert people.is_copy.tolist() == [False] * 24 + [True, True]
-    # The copy of a held-back photo neither trains nor validates.
-    assert set(people.training) == {*People(crops).training, 24} and len(people.held_back) == 6
-    assert people.labels[24] == people.labels[row] and people.labels[25] == -1
-    np.testing.assert_array_equal(people.targets[24], people.targets[row])
-    views, indexes = Batches(people, 19, 1, 64, Augmentation(distorted=1.0, border=0.0), 0)[0]
-    copy = views[indexes.tolist().index(24)].numpy()
-    assert np.ptp(copy[20:44, 20:44], (0, 1)).max() < 12  # one colour still, but for the camera's cast and JPEG
+def test_blends_take_the_place_of_photos_and_nobody_knows_who_they_are(crops, tmp_path, monkeypatch):
+    size = np.load(crops / "teacher.npy").shape[1]
+    monkeypatch.setattr(
+        batches, "open_teacher", lambda path, amp: lambda found: np.ones((len(found), size)) / size**0.5
+    )
+    encoder.main(arguments(crops, tmp_path, "--blended", "0.5", "--match", "a.pt"))
+    people = People(crops)
+    matched = batches.Matched(people, ["a.pt"], None, 0.5, False)
+    data = Batches(people, 6, 6, 64, Augmentation(), 0, matched)
+    plain = Batches(people, 6, 6, 64, Augmentation(), 0)
+    targets, labels = data[0][1:]
+    assert labels[:3].tolist() == [-1] * 3 and (labels[3:] >= 0).all()
+    assert torch.equal(targets[3:], plain[0][1][3:]) and not torch.equal(targets[:3], plain[0][1][:3])
 
 
 def test_a_face_is_seen_in_the_surroundings_of_a_whole_photo(crops, tmp_path):
@@ -92,23 +83,11 @@ def test_a_face_is_seen_in_the_surroundings_of_a_whole_photo(crops, tmp_path):
     people = People(folder)
     assert people.whole.tolist() == [white]
     settings = Augmentation(distorted=0.0, border=0.0, surroundings=1.0)
-    views, indexes = Batches(people, 18, 1, 64, settings, 0)[0]
-    for view, index in zip(views.numpy(), indexes, strict=True):
-        assert (view[30:45, 25:39].mean() > 128) == (index == white)  # the face is its own
+    views, targets, _ = Batches(people, 18, 1, 64, settings, 0)[0]
+    for view, target in zip(views.numpy(), targets.numpy(), strict=True):
+        own = np.array_equal(target, people.targets[white])
+        assert (view[30:45, 25:39].mean() > 128) == own  # the face is its own
         assert (view > 128).mean() > 0.05  # round a black face, too, it is white
-
-
-def test_whole_photos_get_glare_twice_as_often(crops, tmp_path):
-    folder = tmp_path / "crops"
-    shutil.copytree(crops, folder)
-    rows = (folder / "people.csv").read_text().splitlines()
-    whole = int(People(crops).training[0])
-    rows[1 + whole] += "photo.jpg"
-    (folder / "people.csv").write_text("\n".join(rows) + "\n")
-    people = People(folder)
-    for glare, twice in ((0.2, 0.4), (0.7, 1.0)):
-        batches = Batches(people, 4, 1, 64, Augmentation(glare=glare), 0)
-        assert [batches.settings_of(i).glare == twice for i in people.training] == [i == whole for i in people.training]
 
 
 def test_a_photo_of_nobody_knows_whom_has_no_identity_loss(crops, tmp_path):
@@ -125,31 +104,10 @@ def test_a_photo_of_nobody_knows_whom_has_no_identity_loss(crops, tmp_path):
     assert parts["identity"] == 0  # still there: a log is a mean over batches
 
 
-def test_copies_are_packed_as_the_finder_sees_them(tmp_path):
-    write_sample(tmp_path / "data", people=4)
-    train = tmp_path / "data/train"
-    clean = task_b_table(train).query("condition == 'clean'")
-    names = [(person, Path(path).name) for person, path in clean[["identity", "path"]].values]
-    rows = [f"{person},{person},,train,{person}/{name}" for person, name in names]
-    folder = tmp_path / "crops"
-    folder.mkdir()
-    (folder / "people.csv").write_text("\n".join(["identity,group,gender,source,file", *rows[1:]]) + "\n")
-    copies.main(copies.get_args_parser().parse_args(["--data_dir", str(train), "--crops", str(folder)]))
-    packed, listed = np.load(folder / "copies.npy"), pd.read_csv(folder / "copies.csv")
-    # Of a photo that is not among the crops no copy is taken.
-    assert len(packed) == len(listed) == 7 * (len(rows) - 1)
-    assert listed["row"].value_counts().to_dict() == dict.fromkeys(range(len(rows) - 1), 7)
-    path = clean["path"].iloc[1]
-    photo = Path(path).parent / "distortion" / f"{Path(path).stem}_foggy.jpg"
-    expected = Aligner("finder", 112)([read_photo(photo)]).crops[0]
-    found = packed[listed.query("row == 0 and condition == 'foggy'").index[0]]
-    assert np.abs(found.astype(int) - expected).max() < 4  # the batch is another, and so the last digit of landmarks
-
-
 def test_optimizers_move_the_weights_and_files_are_written(crops, tmp_path):
     for optimizer in ("adamw", "muon"):
         run_dir = tmp_path / optimizer
-        encoder.main(arguments(crops, run_dir, "--optimizer", optimizer, "--identity", "learned"))
+        encoder.main(arguments(crops, run_dir, "--optimizer", optimizer))
         assert {p.name for p in run_dir.iterdir()} == {"args.json", "log.csv", "validation.csv", "last.pt", "ema.pt"}
         rows = list(csv.DictReader(open(run_dir / "validation.csv")))
         assert [row["condition"] for row in rows][:2] == ["clean", "blurred"] and rows[0]["photos"] == "16"
@@ -173,16 +131,16 @@ def test_optimizers_move_the_weights_and_files_are_written(crops, tmp_path):
     assert [row["run"] for row in listed] == ["adamw", "muon"] and listed[1]["photos"] == "16"
     # A run of before there was a setting has none.
     old = json.loads((tmp_path / "adamw" / "args.json").read_text())
-    (tmp_path / "adamw" / "args.json").write_text(json.dumps({k: v for k, v in old.items() if k != "glare"}))
-    assert [row["glare"] for row in compare([tmp_path / "adamw", tmp_path / "muon"])] == [None, 0.18]
+    (tmp_path / "adamw" / "args.json").write_text(json.dumps({k: v for k, v in old.items() if k != "blended"}))
+    assert [row["blended"] for row in compare([tmp_path / "adamw", tmp_path / "muon"])] == [None, 0.0]
 
 
 def test_a_resumed_run_ends_with_the_same_weights(crops, tmp_path, monkeypatch):
     encoder.main(arguments(crops, tmp_path / "whole"))
     stop = encoder.train_until
 
-    def cut(run, until, size, network):
-        stop(run, lambda r: r.step >= 2, size, network)
+    def cut(run, until, network, batches):
+        stop(run, lambda r: r.step >= 2, network, batches)
         run.save()
         raise KeyboardInterrupt
 
@@ -196,10 +154,39 @@ def test_a_resumed_run_ends_with_the_same_weights(crops, tmp_path, monkeypatch):
     assert all(torch.equal(whole["model"][name], cut["model"][name]) for name in whole["model"])
 
 
+def test_two_processes_train_as_one(crops, tmp_path):
+    words = f"--crops {crops} --run_dir {tmp_path / 'run'} --batch_size 8 --photos 16 --size 64 --workers 0 --seed 3"
+    words += " --backbone test_convnext --no-amp --log_every 1 --validations 1 --identity none"
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    run = subprocess.run(
+        [*command, "-m", "pretraining.encoder.train", *words.split()],
+        cwd=Path(__file__).resolve().parents[3], capture_output=True, text=True, timeout=200,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    rows = list(csv.DictReader(open(tmp_path / "run" / "log.csv")))
+    assert [row["photos"] for row in rows] == ["8", "16"]  # written once, counted for both
+    assert torch.load(tmp_path / "run" / "last.pt", weights_only=True)["place"][:2] == [2, 16]
+
+
+def test_the_processes_share_a_batch(crops):
+    people = People(crops)
+    whole = Batches(people, 6, 6, 64, Augmentation(), 0)[2][1]
+    parts = [Batches(people, 6, 6, 64, Augmentation(), 0, part=(rank, 2))[2] for rank in range(2)]
+    assert torch.equal(torch.stack([parts[0][1], parts[1][1]], 1).flatten(0, 1), whole)
+    assert not torch.equal(parts[0][0], parts[1][0])
+
+
 def test_the_next_leg_counts_the_photos_of_the_one_before(crops, tmp_path):
     encoder.main(arguments(crops, tmp_path / "one"))
     encoder.main(arguments(crops, tmp_path / "two", "--init", str(tmp_path / "one" / "ema.pt")))
     assert candidates.open_candidate(tmp_path / "two" / "ema.pt")[2]["data"]["photos_seen"] == 32
+
+
+def test_weights_that_learned_from_others_are_fitted_first(crops, tmp_path, capsys):
+    encoder.main(arguments(crops, tmp_path / "one"))
+    words = ("--init", str(tmp_path / "one" / "ema.pt"), "--refit")
+    encoder.main(arguments(crops, tmp_path / "two", *words))
+    assert "last layer fitted" in capsys.readouterr().out
 
 
 def test_the_mean_of_two_legs_is_a_candidate(crops, tmp_path):

@@ -1,0 +1,38 @@
+"""The same network, trained faster on a CPU with bfloat16: same parameters, same results up to rounding.
+
+Convolutions of 1 x 1 are matrix products when the channels lie last, and their gradient as such takes a third of the
+time on small maps; LayerNorm over few channels is three times as fast in float32.
+"""
+
+import torch
+from timm.layers import LayerNorm2d
+from torch import nn
+from torch.nn import functional as F
+
+from facecom.models.depthwise import speed_up as fast_depthwise
+
+
+class Pointwise(nn.Conv2d):
+    """A 1 x 1 nn.Conv2d as a linear layer."""
+
+    def forward(self, x):
+        return F.linear(x.permute(0, 2, 3, 1), self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)
+
+
+class WideNorm(LayerNorm2d):
+    """timm's LayerNorm2d in float32, whatever the autocast."""
+
+    def forward(self, x):
+        with torch.autocast(x.device.type, enabled=False):
+            x = F.layer_norm(x.permute(0, 2, 3, 1).float(), self.normalized_shape, self.weight, self.bias, self.eps)
+        return x.permute(0, 3, 1, 2)
+
+
+def speed_up(network: nn.Module) -> nn.Module:
+    """Change the layers of the network that have a faster way, in place. Returns the network."""
+    for module in network.modules():
+        if type(module) is nn.Conv2d and module.kernel_size == module.stride == (1, 1) and module.groups == 1:
+            module.__class__ = Pointwise
+        elif type(module) is LayerNorm2d:
+            module.__class__ = WideNorm
+    return fast_depthwise(network)
