@@ -105,7 +105,8 @@ def fit(job: Job, args: argparse.Namespace, resume: Path | None = None) -> dict[
     draw_curves(run_dir / "curves.png", rows)
     best = checkpoint.read(run_dir / "best.pt")
     job.model.load_state_dict(best["model"])
-    print("\n".join(job.finish()))
+    for line in job.finish():
+        print(line)
     return next(row for row in rows if row["epoch"] == best["epoch"])
 
 

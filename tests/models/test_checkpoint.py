@@ -57,7 +57,7 @@ def test_the_file_is_readable_by_the_safe_loader_alone(tmp_path):
     path, _ = saved(tmp_path)
     assert set(torch.load(path, weights_only=True)) == {
         "format", "task", "model", "config", "preprocessing", "operating_points", "temperature", "limits", "args",
-        "epoch", "metrics", "data", "versions", "training",
+        "epoch", "metrics", "data", "adaptation", "versions", "training",
     }  # fmt: skip
 
 

@@ -42,6 +42,15 @@ class Toy:
     def evaluate(self):
         return {"held_f1": self.figures.pop(0)}
 
+    def convinces(self):
+        return True
+
+    def state(self):
+        return {"seen": 1}
+
+    def finish(self):
+        return ["what it did"]
+
     def content(self):
         return {"task": "toy", "config": {}, "preprocessing": {}}
 
@@ -108,11 +117,20 @@ def test_a_good_start_may_stay_the_best(tmp_path):
     best = fit(job, settings(tmp_path))
     assert best["epoch"] == 0 and np.isnan(best["train_loss"])
     assert torch.equal(checkpoint.read(tmp_path / "w" / "best.pt")["model"]["weight"], start)
-    assert not torch.equal(job.model.weight, start)
+    last = checkpoint.read(tmp_path / "run" / "last.pt")["model"]["weight"]
+    assert not torch.equal(last, start) and torch.equal(job.model.weight, start)  # it ends as the best
     with open(tmp_path / "run" / "log.csv") as file:
         rows = list(csv.DictReader(file))
     assert [row["epoch"] for row in rows] == ["0", "1", "2"] and rows[0]["train_loss"] == "" != rows[1]["train_loss"]
     assert [float(row["lr"]) for row in rows] == [0.5, 0.5, 0.25]
+
+
+def test_what_only_seems_better_is_not_kept(tmp_path, capsys):
+    job, said = Toy(figures=(0.5, 0.6, 0.7)), []
+    job.judge_start = True
+    job.convinces = lambda: not said and not said.append(1)  # the start alone does
+    assert fit(job, settings(tmp_path))["epoch"] == 0
+    assert capsys.readouterr().out.endswith("what it did\n")
 
 
 def test_undefined_figures_still_leave_weights(tmp_path):
