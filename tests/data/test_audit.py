@@ -1,6 +1,9 @@
+import shutil
+
 import numpy as np
 import pandas as pd
 
+from facecom.data import folders
 from facecom.data.audit import audit
 
 
@@ -93,3 +96,18 @@ def test_the_same_content_of_another_name_is_found(tmp_path):
     val = table(tmp_path, "val", [("B", "1")])
     (tmp_path / "val_0.jpg").write_text("train 1")
     assert audit(train, val).to_numpy().tolist() == [["identical file", "A/2", "B/1", "7 bytes"]]
+
+
+def test_audit_names_people_and_files_in_both_splits(sample_b, tmp_path):
+    train, val = (folders.task_b_table(sample_b / split) for split in ("train", "val"))
+    assert audit(train, val).empty
+    copy = tmp_path / "val"
+    shutil.copytree(sample_b / "val", copy)
+    shutil.copytree(sample_b / "train" / "Drawn_Person_000", copy / "Drawn_Person_000")
+    shutil.copy(sample_b / "train/Drawn_Person_001/Drawn_Person_001_0001.jpg", copy / "Drawn_Person_004" / "new.jpg")
+    found = audit(train, folders.task_b_table(copy))
+    assert found["kind"].value_counts().to_dict() == {"identical file": 25, "identity in both splits": 1}
+    person = "Drawn_Person_000"
+    assert found.iloc[0].tolist() == ["identity in both splits", person, person, "24 and 24 files"]
+    pairs = found[["train", "val"]].to_numpy().tolist()
+    assert ["Drawn_Person_001/Drawn_Person_001_0001.jpg", "Drawn_Person_004/new.jpg"] in pairs

@@ -1,41 +1,34 @@
 """Both train.py from end to end on drawn people, with a network of 200,000 weights."""
 
 import csv
-import re
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from scripts import module_of
+from scripts import load, train
 
 from facecom import cli
 from facecom.errors import FacecomError
 from facecom.models import checkpoint
-from facecom.training import adaptation, gender, recipes, siamese
+from facecom.training import gender, recipes, siamese
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
 TINY = "--backbone test_convnext --pool map --img_size 32 --align fixed --init none --quiet --no-amp"
+
+
 TINY += " --epochs 2 --batch_size 2"
+
+
 FILES = {"args.yaml", "log.csv", "last.pt", "best.pt", "curves.png"}
 
 
 @pytest.fixture(autouse=True)
 def one_thread():
     torch.set_num_threads(1)
-
-
-def load(task):
-    """The module of a train.py."""
-    return module_of(ROOT / f"comsys-hackathon-task{task}" / "train.py")
-
-
-def train(task, *flags):
-    """Run a train.py as its command line would, but let errors through."""
-    script = load(task)
-    defaults = {"A": recipes.GENDER, "B": recipes.SIAMESE}[task]
-    script.main(cli.parse(script.get_args_parser(), [str(flag) for flag in flags], defaults))
 
 
 def run(task, data, folder, *more):
@@ -273,41 +266,3 @@ def test_wrong_flags_are_one_clear_line(flags, message, sample_b, tmp_path):
         train("B", *places, "--init", "none", "--backbone", "test_convnext", "--quiet", *flags.split())
     assert "\n" not in str(error.value)
     assert not (tmp_path / "w.pt").exists()
-
-
-def adapt(data, folder, *more):
-    """`train.py --epochs 0`; returns what it wrote."""
-    places = ("--data_dir", data, "--run_dir", folder / "run", "--output", folder / "best.pt")
-    train("B", *places, "--epochs", 0, "--workers", 0, "--quiet", "--no-amp", *more)
-    return checkpoint.read(folder / "best.pt")
-
-
-def test_epochs_0_adapts_the_network_in_its_last_layer(sample_b, siamese_file, tmp_path, capsys, monkeypatch):
-    """Two drawn people are too few to judge by, so the choice is made here; the rest is as in use."""
-    monkeypatch.setattr(
-        adaptation, "choose", lambda outputs, people, *_: (adaptation.fit(outputs, people, 1.0, 0.5), 0.2, 0.4)
-    )
-    flags = ("--init", siamese_file, "--guard", sample_b / "val")
-    content = adapt(sample_b, tmp_path, *flags)
-    said = capsys.readouterr().out
-    assert "adaptation to 2 people, 48 photos: 100% of their mean off, whitened within people (shrinkage 0.5)" in said
-    assert "TAR on people who were not in the fit 0.200 to 0.400" in said
-    for name in ("held back", "val", "guard"):
-        for stage in ("shipped", "adapted"):
-            assert re.search(rf"{name} +{stage} +[01.]", said)
-    assert "fine-tuned" not in said and content["epoch"] == 0
-    assert content["adaptation"] == {"mean_share": 1.0, "shrinkage": 0.5, "people": 2, "photos": 48}
-    before, after = checkpoint.load(siamese_file).model.state_dict(), content["model"]
-    changed = [name for name in after if not torch.equal(before[name], after[name])]
-    assert changed == ["projection.2.weight", "projection.2.bias"]
-    assert (tmp_path / "run" / "curves.png").is_file()
-
-
-def test_no_adapt_and_too_few_people_leave_the_start_as_it_is(sample_b, siamese_file, tmp_path, capsys):
-    for name, flags, said in (("off", ["--no-adapt"], ""), ("few", [], "adaptation: none helps the 2 training people")):
-        content = adapt(sample_b, tmp_path / name, "--init", siamese_file, *flags)
-        assert said in capsys.readouterr().out
-        assert content["adaptation"] is None
-        assert torch.equal(
-            content["model"]["projection.2.weight"], checkpoint.read(siamese_file)["model"]["projection.2.weight"]
-        )
