@@ -77,7 +77,7 @@ def embedders(args: argparse.Namespace) -> Iterator[tuple[str, str, Embed, list[
 def edgefaces(args):
     """One or several of EdgeFace's state dicts as one embedder: side by side, photo and mirror image averaged."""
     from facecom.models.loading import Runner
-    from pretraining.encoder.teachers import of_both, open_teacher, side_by_side
+    from pretraining.targets.teachers import of_both, open_teacher, side_by_side
 
     looks = [open_teacher(path) for path in args.edgeface]
     weights = args.edgeface_weights or [1.0] * len(looks)

@@ -47,7 +47,7 @@ JUDGES = 150
 
 METRICS = ("tar@far=1e-3", "tar@far=1e-4", "eer", "auc")
 
-#: Share of the people of the encoder's crops that it has not seen (`pretraining/encoder/people.py`).
+#: Share of the people of the encoder's crops that it has not seen (`pretraining/targets/people.py`).
 UNSEEN = 0.05
 
 

@@ -41,7 +41,7 @@ def embedder(args: argparse.Namespace):
 def edgeface(path: str):
     """EdgeFace, which looks at each face and its mirror image, as the library runs networks."""
     from facecom.models.loading import Runner
-    from pretraining.encoder.teachers import of_both, open_teacher
+    from pretraining.targets.teachers import of_both, open_teacher
 
     look = open_teacher(path)
 

@@ -1,4 +1,4 @@
-"""Packed crops of drawn people, as `pretraining.encoder.crops` writes them."""
+"""Packed crops of drawn people, as `pretraining.targets.crops` writes them."""
 
 from pathlib import Path
 

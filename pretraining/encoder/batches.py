@@ -14,7 +14,7 @@ from facecom.data.images import CROP_SIZE
 from facecom.faces.alignment import frame_matrix
 from pretraining.encoder.blends import SHARES, blend
 from pretraining.encoder.borders import in_front_of, plain_border
-from pretraining.encoder.teachers import open_teacher, side_by_side
+from pretraining.targets.teachers import open_teacher, side_by_side
 
 #: How often each condition spoils a crop. Noise and rain are where face models fail: they come more often.
 CHANCES = {

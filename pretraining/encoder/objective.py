@@ -3,7 +3,7 @@
 import torch
 from torch.nn import functional as F
 
-from pretraining.encoder.people import People
+from pretraining.targets.people import People
 
 MEAN, STD = 127.5, 127.5
 

@@ -37,10 +37,10 @@ from pretraining.encoder.enlarge import fitted_to
 from pretraining.encoder.objective import margin_softmax, normalised, objective
 from pretraining.encoder.optimizers import learning_rate, optimizer_for, set_rate
 from pretraining.encoder.pace import speed_up
-from pretraining.encoder.people import People
 from pretraining.encoder.ranks import average, join
 from pretraining.encoder.refit import refit
-from pretraining.encoder.validation import validate
+from pretraining.targets.people import People
+from pretraining.validation import validate
 
 #: Settings of the machine and its folders, not of the recipe.
 NOT_RECIPE = {
@@ -228,7 +228,7 @@ def main(args):
 def get_args_parser():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     data = parser.add_argument_group("data")
-    data.add_argument("--crops", required=True, help="folder that pretraining.encoder.crops wrote")
+    data.add_argument("--crops", required=True, help="folder that pretraining.targets.crops wrote")
     data.add_argument("--run_dir", default="runs/encoder")
     data.add_argument("--init", help="weights to start from (the next leg)")
     data.add_argument("--refit", action="store_true", help="fit the last layer of --init to the target first")

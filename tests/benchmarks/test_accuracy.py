@@ -125,7 +125,7 @@ def test_gender_networks_on_every_condition(accuracy, sample_b, gender_file, tmp
 
 
 def test_edgefaces_together_are_one_embedder(accuracy, sample_b, tmp_path, monkeypatch):
-    from pretraining.encoder import teachers
+    from pretraining.targets import teachers
 
     def open_teacher(path):
         side = {"one.pt": 4, "other.pt": 8}[Path(path).name]

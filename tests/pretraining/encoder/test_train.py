@@ -14,12 +14,17 @@ import torch
 pytest.importorskip("pytorch_metric_learning", reason='needs pip install -e ".[pretraining]"')
 
 from facecom.errors import FacecomError  # noqa: E402
-from pretraining.encoder import batches, candidates, experiments, soup  # noqa: E402
+from pretraining.choosing import (
+    candidates,  # noqa: E402
+    experiments,  # noqa: E402
+    soup,  # noqa: E402
+)
+from pretraining.choosing.experiments import compare  # noqa: E402
+from pretraining.encoder import batches  # noqa: E402
 from pretraining.encoder import train as encoder  # noqa: E402
 from pretraining.encoder.batches import Augmentation, Batches  # noqa: E402
-from pretraining.encoder.experiments import compare  # noqa: E402
 from pretraining.encoder.objective import objective  # noqa: E402
-from pretraining.encoder.people import People  # noqa: E402
+from pretraining.targets.people import People  # noqa: E402
 from tests.packed import pack  # noqa: E402
 
 

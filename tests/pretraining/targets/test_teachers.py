@@ -6,8 +6,8 @@ import timm
 import torch
 
 from facecom.errors import FacecomError
-from pretraining.encoder import teachers
-from pretraining.encoder.teachers import of_both, side_by_side
+from pretraining.targets import teachers
+from pretraining.targets.teachers import of_both, side_by_side
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 
 from facecom.models.networks import build_model
-from pretraining.encoder import recognisability
-from pretraining.encoder.people import People
-from pretraining.encoder.recognisability import centre_of, succeeded, unrecognisable
+from pretraining.choosing import recognisability
+from pretraining.choosing.recognisability import centre_of, succeeded, unrecognisable
+from pretraining.targets.people import People
 from tests.packed import pack
 
 CONFIG = {"task": "siamese", "backbone": "test_convnext", "pool": "map", "img_size": 64, "quality": True}

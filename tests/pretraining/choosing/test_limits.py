@@ -6,7 +6,7 @@ import pytest
 
 from facecom.cli import DEFAULT_ALIGN
 from facecom.faces.alignment import TEMPLATE
-from pretraining.encoder.limits import limit_of, limits_of, nothing_found
+from pretraining.choosing.limits import limit_of, limits_of, nothing_found
 
 
 def test_limit_is_where_photos_as_bad_as_that_are_good_often_enough():

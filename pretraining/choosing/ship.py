@@ -1,13 +1,13 @@
 """From trained weights to the shipped Siamese network: the best candidate on held-back people, with its thresholds.
 
-    python -m pretraining.encoder.ship --data_dir data/Task_B --crops crops runs/encoder/ema.pt
+    python -m pretraining.choosing.ship --data_dir data/Task_B --crops crops runs/encoder/ema.pt
     weights/best_siamese_convnext.pt
 
 Candidates are compared on FACECOM's held-back training people (val is not looked at): photos through the face finder,
 TAR of all conditions pooled, the mean of those at FAR 1e-3 and 1e-4. The best gets its operating points there,
 impostors also from the held-back people of the packed crops, on whom its quality head is brought to scale
-(`pretraining/encoder/quality.py`), and the limits below which the answer is "cannot tell"
-(`pretraining/encoder/limits.py`); it goes to
+(`pretraining/choosing/quality.py`), and the limits below which the answer is "cannot tell"
+(`pretraining/choosing/limits.py`); it goes to
 `--output` as fp16 with a JSON of provenance.
 """
 
@@ -28,13 +28,13 @@ from facecom.faces.aligner import Aligner
 from facecom.faces.alignment import FRAMES
 from facecom.faces.crops import Crops, load_crops
 from facecom.models import checkpoint
+from pretraining.choosing.candidates import Candidate, variants
+from pretraining.choosing.limits import accepted_share, limits_of, nothing_found
+from pretraining.choosing.quality import bring_to_scale
 from pretraining.encoder.batches import Augmentation, augment
-from pretraining.encoder.candidates import Candidate, variants
-from pretraining.encoder.limits import accepted_share, limits_of, nothing_found
-from pretraining.encoder.people import People
-from pretraining.encoder.quality import bring_to_scale
-from pretraining.encoder.validation import embed, embed_with_quality, framed
 from pretraining.provenance import write_provenance
+from pretraining.targets.people import People
+from pretraining.validation import embed, embed_with_quality, framed
 
 PREPROCESSING = {"mean": [0.5] * 3, "std": [0.5] * 3, "align": "finder", "colour": "RGB"}
 
@@ -123,7 +123,7 @@ def write(best: Candidate, held: HeldBack, output: str) -> None:
         epoch=best.about["epoch"], metrics=metrics, data=best.about["data"], half=True,
     )  # fmt: skip
     sources = ("facecom", "faces", "heads", "edgeface", "mobilefacenet", "landmarks")
-    write_provenance(Path(output), sources, "python -m pretraining.encoder.ship")
+    write_provenance(Path(output), sources, "python -m pretraining.choosing.ship")
     refused = np.mean((held.confidence < limits["face_confidence"]) | (quality < limits["quality"]))
     print(f"{output}: limits {limits}, below which are {refused:.1%} of the held-back photos")
 
@@ -149,7 +149,7 @@ def get_args_parser():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("candidates", nargs="+", help="ema.pt of pretraining.encoder, best.pt of Task B's train.py")
     parser.add_argument("--data_dir", required=True, type=Path, help="FACECOM Task B: the folder of train/ and val/")
-    parser.add_argument("--crops", required=True, help="folder that pretraining.encoder.crops wrote")
+    parser.add_argument("--crops", required=True, help="folder that pretraining.targets.crops wrote")
     parser.add_argument("--frames", nargs="+", choices=FRAMES, help="try these (default: the one it was trained in)")
     parser.add_argument("--mirror", action="store_true", help="two looks a photo, the second at its mirror image")
     parser.add_argument("--output", default=str(checkpoint.SHIPPED / "siamese.pt"))

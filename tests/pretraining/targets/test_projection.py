@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from pretraining.encoder import targets as module
-from pretraining.encoder.targets import matching, means_of, principal_directions, unit
+from pretraining.targets import projection as module
+from pretraining.targets.projection import matching, means_of, principal_directions, unit
 
 
 def test_means_are_what_a_source_has_in_common(monkeypatch):

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from facecom.data.holdback import is_held_back
-from pretraining.encoder.targets import Matching, matching, means_of, principal_directions, unit
+from pretraining.targets.projection import Matching, matching, means_of, principal_directions, unit
 
 #: Share of the groups held back. FACECOM's own are those that the task scripts hold back too.
 HELD_BACK_SHARE = {"train": 0.1}

@@ -5,7 +5,7 @@ from hashlib import sha256
 
 import torch
 
-from pretraining.encoder import keep
+from pretraining.choosing import keep
 
 
 def test_a_leg_is_kept_with_its_figures(tmp_path):

@@ -1,6 +1,6 @@
 """Encoders side by side on held-back people, with one look at a photo and with a second one at its mirror image.
 
-    python -m pretraining.encoder.compare --crops crops facecom/weights/siamese.pt runs/leg10/ema.pt
+    python -m pretraining.choosing.compare --crops crops facecom/weights/siamese.pt runs/leg10/ema.pt
 
 Rows `weights,looks,photos,condition` and `validation.figures` in results/encoder_candidates.csv; rows of weights of the
 same name are replaced. `mean` is that of clean and six conditions: under glare (`sunny`) nothing is left to compare.
@@ -16,9 +16,9 @@ import torch
 from facecom import cli
 from facecom.cli import pick_amp
 from facecom.evaluation import results
-from pretraining.encoder.candidates import Candidate, variants
-from pretraining.encoder.people import People
-from pretraining.encoder.validation import CONDITIONS, copies, embed_with_quality, figures, framed, judged
+from pretraining.choosing.candidates import Candidate, variants
+from pretraining.targets.people import People
+from pretraining.validation import CONDITIONS, copies, embed_with_quality, figures, framed, judged
 
 FIGURES = ("tar", "tar_gender", "rank1")
 
@@ -64,7 +64,7 @@ def get_args_parser():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("weights", nargs="+", help="ema.pt of pretraining.encoder.train, or Siamese checkpoints")
     parser.add_argument("--names", nargs="+", help="what to call them")
-    parser.add_argument("--crops", required=True, help="folder that pretraining.encoder.crops wrote")
+    parser.add_argument("--crops", required=True, help="folder that pretraining.targets.crops wrote")
     parser.add_argument("--limit", type=int, default=1500, help="held-back photos")
     parser.add_argument("--output", default="results/encoder_candidates.csv")
     parser.add_argument("--amp", action=argparse.BooleanOptionalAction, default=True, help="bfloat16 where it is fast")

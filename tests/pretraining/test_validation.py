@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from pretraining.encoder import validation
-from pretraining.encoder.validation import figures, threshold_at
+from pretraining import validation
+from pretraining.validation import figures, threshold_at
 
 
 def test_the_threshold_lets_so_many_impostors_through():

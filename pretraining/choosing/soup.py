@@ -1,6 +1,6 @@
-"""The mean of several legs' weights, one more candidate for `pretraining.encoder.ship` (Wortsman et al., ICML 2022).
+"""The mean of several legs' weights, one more candidate for `pretraining.choosing.ship` (Wortsman et al., ICML 2022).
 
-    python -m pretraining.encoder.soup runs/leg2/ema.pt runs/leg3/ema.pt --output runs/soup.pt
+    python -m pretraining.choosing.soup runs/leg2/ema.pt runs/leg3/ema.pt --output runs/soup.pt
 
 Legs that start from each other lie in one valley of the loss; their mean lies lower in it than its rims.
 """

@@ -1,6 +1,6 @@
 """Two ways to say how far an embedding can be trusted: the trained quality head, and how far it is from nobody's.
 
-    python -m pretraining.encoder.recognisability --crops crops facecom/weights/siamese.pt
+    python -m pretraining.choosing.recognisability --crops crops facecom/weights/siamese.pt
 
 Faces that cannot be recognised gather in one place of the embedding, so the distance from there needs no training (Deng
 et al., "Harnessing Unrecognizable Faces for Improving Face Recognition", arXiv 2106.04112). Its centre is the mean
@@ -19,9 +19,9 @@ from facecom import cli
 from facecom.cli import pick_amp
 from facecom.conditions import distort
 from facecom.evaluation import metrics, results
-from pretraining.encoder.candidates import variants
-from pretraining.encoder.people import People
-from pretraining.encoder.validation import CONDITIONS, copies, embed_with_quality, framed, judged, threshold_at
+from pretraining.choosing.candidates import variants
+from pretraining.targets.people import People
+from pretraining.validation import CONDITIONS, copies, embed_with_quality, framed, judged, threshold_at
 
 #: How crops become unrecognisable: distortions at severity 5, one after the other.
 BEYOND = (("sunny",), ("blurred", "noisy"))
@@ -95,7 +95,7 @@ def main(args):
 def get_args_parser():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("weights", help="ema.pt of pretraining.encoder.train, or a Siamese checkpoint")
-    parser.add_argument("--crops", required=True, help="folder that pretraining.encoder.crops wrote")
+    parser.add_argument("--crops", required=True, help="folder that pretraining.targets.crops wrote")
     parser.add_argument("--limit", type=int, default=1500, help="held-back photos")
     parser.add_argument("--output", default="results/quality.csv")
     parser.add_argument("--amp", action=argparse.BooleanOptionalAction, default=True, help="bfloat16 where it is fast")

@@ -8,7 +8,7 @@ import pytest
 from heads import drawn_heads, encoded, write_heads
 
 from facecom.faces.alignment import align
-from pretraining.encoder import crops
+from pretraining.targets import crops
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Short encoder runs side by side: what was different, how many photos it saw, what came of it.
 
-    python -m pretraining.encoder.experiments runs/adamw runs/muon --output results/encoder_experiments.csv
-    python -m pretraining.encoder.experiments runs/fixed runs/blended --add    # rows more, below the others
+    python -m pretraining.choosing.experiments runs/adamw runs/muon --output results/encoder_experiments.csv
+    python -m pretraining.choosing.experiments runs/fixed runs/blended --add    # rows more, below the others
 
 A row a run folder of `pretraining.encoder.train`: its name, the settings that are not the same in all runs, and the
 last figures of log.csv (training losses) and validation.csv (TAR at FAR 1e-3 and rank-1 of held-back people, averaged

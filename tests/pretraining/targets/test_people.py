@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from pretraining.encoder import people as module
-from pretraining.encoder.people import People
-from pretraining.encoder.targets import unit
+from pretraining.targets import people as module
+from pretraining.targets.people import People
+from pretraining.targets.projection import unit
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
 """Keeps a leg's averaged weights for the next one to start from: `pretraining/encoder/ema.pt`, with a JSON beside it.
 
-    python -m pretraining.encoder.keep runs/leg10
+    python -m pretraining.choosing.keep runs/leg10
 
-They are not shipped: `pretraining.encoder.ship` does that, once they are better on held-back people than what is.
+They are not shipped: `pretraining.choosing.ship` does that, once they are better on held-back people than what is.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """What the encoder's target loses by having 128 numbers: the teachers' own figures on held-back people, no training.
 
-    python -m pretraining.encoder.target_sizes --crops crops
+    python -m pretraining.targets.sizes --crops crops
 
 A row a size in results/target_sizes.csv: clean held-back crops, TAR at FAR 1e-3 among all strangers and among those of
 the same gender, rank-1; `all` is the teachers side by side as they are, then without the means of their sources.
@@ -10,9 +10,9 @@ import argparse
 
 from facecom import cli
 from facecom.evaluation import results
-from pretraining.encoder.people import People
-from pretraining.encoder.targets import principal_directions, unit
-from pretraining.encoder.validation import figures, judged
+from pretraining.targets.people import People
+from pretraining.targets.projection import principal_directions, unit
+from pretraining.validation import figures, judged
 
 SIZES = (64, 128, 256, 512)
 
@@ -34,7 +34,7 @@ def main(args):
 
 def get_args_parser():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--crops", required=True, help="folder that pretraining.encoder.crops wrote")
+    parser.add_argument("--crops", required=True, help="folder that pretraining.targets.crops wrote")
     parser.add_argument("--limit", type=int, default=4000, help="held-back photos")
     parser.add_argument("--output", default="results/target_sizes.csv")
     return parser

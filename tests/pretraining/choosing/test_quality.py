@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional as F
 
 from facecom.models.networks import build_model
-from pretraining.encoder.quality import bring_to_scale, platt
+from pretraining.choosing.quality import bring_to_scale, platt
 
 
 def test_platt_finds_the_scale_and_the_shift():

@@ -14,13 +14,13 @@ from facecom.faces.aligner import Aligner  # noqa: E402
 from facecom.models import checkpoint  # noqa: E402
 from facecom.models.networks import build_model  # noqa: E402
 from facecom.synthetic import write_sample  # noqa: E402
-from pretraining.encoder import (
+from pretraining.choosing import (
     candidates,  # noqa: E402
     compare,  # noqa: E402
     ship,  # noqa: E402
 )
-from pretraining.encoder.people import People  # noqa: E402
-from pretraining.encoder.validation import CONDITIONS  # noqa: E402
+from pretraining.targets.people import People  # noqa: E402
+from pretraining.validation import CONDITIONS  # noqa: E402
 from tests.packed import pack  # noqa: E402
 
 CONFIG = {"task": "siamese", "backbone": "test_convnext", "pool": "map", "img_size": 64, "quality": True}

@@ -1,6 +1,6 @@
 """Aligned crops and their teacher embeddings, packed once so that training only reads arrays.
 
-    python -m pretraining.encoder.crops --faces faces.parquet --heads heads.parquet --data_dir data/Task_B/train \
+    python -m pretraining.targets.crops --faces faces.parquet --heads heads.parquet --data_dir data/Task_B/train \
         --apart_from data/Task_B/val --teacher edgeface_xs_q.pt edgeface_xxs_q.pt --weights 2 1 \
         --detector_model yunet.onnx --output crops
 
@@ -24,8 +24,8 @@ from facecom import cli
 from facecom.data.holdback import group_of
 from facecom.faces.alignment import align
 from facecom.faces.yunet import detect, open_detector
-from pretraining.encoder.teachers import teacher_embeddings
 from pretraining.photos import head_photos
+from pretraining.targets.teachers import teacher_embeddings
 
 #: Cosine of two teacher embeddings above which two photos may well be of one person.
 RESEMBLES = 0.40

@@ -1,0 +1,1 @@
+"""What the encoder learns: packed crops, and what teachers say of them."""
