@@ -33,6 +33,10 @@ def answer(args: argparse.Namespace, here: Path) -> int:
     network, options = testing.set_up(args, "gender", here, args.normalize)
     threshold = gender.threshold_of(network)
     print(f"female from a probability of {threshold:.3f} on")
+    if args.faces == "all":
+        from facecom.inference import faces
+
+        return testing.finish(args, faces.write_gender_faces(table, network, threshold, args.output, **options))
     written = submission.write_genders(table, network, threshold, args.output, **options)
     if table.gender.all():
         written.skipped += score(args, table, written.values, copies, network, threshold, options)

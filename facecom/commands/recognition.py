@@ -95,15 +95,34 @@ def on_flat(args, siamese, threshold, options):
     return written, lambda: explain.written_pairs(args.output, args.img_dir)
 
 
+def on_all_faces(args, siamese, threshold, options):
+    """`--faces all`, with pairs or with a gallery."""
+    from facecom.data import folders
+    from facecom.data.pairs import read_pairs
+    from facecom.inference import faces
+
+    if args.pairs:
+        pairs, folder = read_pairs(args.pairs), args.img_dir or args.pairs.parent
+        written = faces.write_pair_faces(pairs, folder, siamese, threshold, args.output, **options)
+    else:
+        people = folders.task_b_table(args.gallery)
+        people = people[people.condition == "clean"].reset_index(drop=True)
+        table = testing.photos_of(args)
+        written = faces.write_identity_faces(table, people, siamese, threshold, args.output, **options)
+    return written, None
+
+
 def way_of(args: argparse.Namespace, here: Path):
     """Which of the functions above the flags and the folder ask for."""
     from facecom.data.folders import layout, photo_folder
 
+    if args.faces == "all" and not (args.pairs or args.gallery):
+        raise FacecomError("--faces all: give --gallery DIR of known people, or --pairs CSV; group.py sorts a folder")
     if args.pairs:
-        return on_pairs
+        return on_all_faces if args.faces == "all" else on_pairs
     args.img_dir = photo_folder(args.img_dir or here / "test_data", "B")
     if args.gallery:
-        return on_gallery
+        return on_all_faces if args.faces == "all" else on_gallery
     if getattr(args, "photos", None):
         return on_flat
     return on_identities if layout(args.img_dir) == "identities" else on_flat

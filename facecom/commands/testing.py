@@ -49,6 +49,12 @@ def arguments() -> argparse.ArgumentParser:
     group.add_argument(
         "--explain", type=Path, metavar="DIR", help="write Grad-CAM overlays of the most and least certain photos there"
     )
+    group.add_argument(
+        "--faces",
+        choices=("one", "all"),
+        default="one",
+        help="one: a row a photo, for the largest face near the middle; all: a row a face with its box, however many",
+    )
     group.add_argument("--strict", action="store_true", help="exit with 3 when a photo could not be read")
     group = parser.add_argument_group("network")
     group.add_argument(
@@ -130,6 +136,7 @@ def look_for_copies(args: argparse.Namespace, siamese: "Ensemble", paths: "Itera
 def refuse_what_cannot_be(args: argparse.Namespace) -> None:
     """Raises FacecomError for numbers and places that would only fail when all the work is done."""
     refuse_less(args, LEAST)
+    refuse_beside_all_faces(args)
     check_writable(args.output)
     for folder in (args.report, args.explain):
         if folder is not None:
@@ -140,6 +147,14 @@ def refuse_what_cannot_be(args: argparse.Namespace) -> None:
         check_installed()
         if any(str(path).lower().endswith(".onnx") for path in args.weights or ()):
             raise FacecomError("--explain: needs the gradients of a checkpoint; an .onnx file has none")
+
+
+def refuse_beside_all_faces(args: argparse.Namespace) -> None:
+    """Raises FacecomError for what judges a photo's one face, beside `--faces all`."""
+    if args.faces == "all":
+        for flag in ("report", "explain", "train_dir", "baseline", "conditions_from", "recipe"):
+            if getattr(args, flag, None):
+                raise FacecomError(f"--{flag}: is about one face a photo: leave out --faces all")
 
 
 def default_weights(task: str, here: Path, sample: bool) -> Path | None:

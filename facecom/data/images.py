@@ -98,6 +98,9 @@ def _rgb(image: Image.Image) -> Image.Image:
 #: twice the pixels of the crop; YuNet is for smaller ones.
 LONGEST_SIDE, LONGEST_SIDE_YUNET = 640, 1600
 
+#: The same where every face is looked for, however small.
+LONGEST_SIDE_FACES = 4000
+
 
 def longest_side(mode: str) -> int:
     """The longest side for a way of finding the face (`cli.ALIGNMENTS`)."""

@@ -64,7 +64,7 @@ def stream(
         batch_size=batch_size,
         num_workers=default_workers(photos) if workers is None else workers,
         collate_fn=list,
-        worker_init_fn=_start_worker,
+        worker_init_fn=start_worker,
     )
     with tqdm(total=len(photos), desc=progress, unit="photo", disable=None if progress else True) as bar:
         for decoded in loader:
@@ -146,5 +146,6 @@ class _Decoded(Dataset):
         return row, shrink(photo, self.longest)
 
 
-def _start_worker(_: int) -> None:
+def start_worker(_: int) -> None:
+    """Worker processes decode with one thread each."""
     cv2.setNumThreads(0)

@@ -48,7 +48,7 @@ def write_genders(table: pd.DataFrame, gender: Ensemble, threshold: float, outpu
     and verdict (1 female, 0 male, NaN for cannot tell). Raises FacecomError where none can be read."""
     files, values = table.file.to_numpy(), np.full((len(table), 2), np.nan, np.float32)
     written = Written(values=values)
-    with _csv(output, GENDER_COLUMNS, written) as write:
+    with csv_of_rows(output, GENDER_COLUMNS, written) as write:
         for batch in stream(table.path.to_list(), gender, **options):
             _note(written, files, batch.skipped)
             if batch.answers is None:
@@ -58,7 +58,7 @@ def write_genders(table: pd.DataFrame, gender: Ensemble, threshold: float, outpu
             columns = zip(batch.rows, words(found), batch.answers.outputs, batch.answers.confidence, strict=True)
             for row, word, p_female, confidence in columns:
                 write((files[row], word, number(p_female), number(confidence)))
-        _refuse_nothing(written, "photos")
+        refuse_nothing(written, "photos")
     return written
 
 
@@ -74,7 +74,7 @@ def write_identities(
     files, written = table.file.to_numpy(), Written(values=answers)
     _note(written, files, skipped)
     names = table.identity.to_numpy()[clean]
-    with _csv(output, IDENTITY_COLUMNS, written) as write:
+    with csv_of_rows(output, IDENTITY_COLUMNS, written) as write:
         _identity_rows(write, files, answers, siamese, threshold, siamese.templates(answers)[clean], names)
     return written
 
@@ -95,13 +95,13 @@ def write_identified(
     values = np.full((len(table), 2), np.nan)
     written = Written(values=values)
     _note(written, gallery.file.to_numpy(), skipped)
-    with _csv(output, IDENTITY_COLUMNS, written) as write:
+    with csv_of_rows(output, IDENTITY_COLUMNS, written) as write:
         for batch in stream(table.path.to_list(), siamese, **options):
             _note(written, files, batch.skipped)
             if batch.answers is not None:
                 args = (files[batch.rows], batch.answers, siamese, threshold, people, names)
                 values[batch.rows] = _identity_rows(write, *args)
-        _refuse_nothing(written, "photos")
+        refuse_nothing(written, "photos")
     return written
 
 
@@ -119,10 +119,10 @@ def write_pairs(
     same = _verdicts(found, threshold, templates[first].tell(found) & templates[second].tell(found))
     written = Written(values=np.stack([found, same], 1))
     _note(written, files, skipped)
-    with _csv(output, PAIR_COLUMNS, written) as write:
+    with csv_of_rows(output, PAIR_COLUMNS, written) as write:
         for row in np.flatnonzero(~np.isnan(found)):
             write((files[first[row]], files[second[row]], number(found[row]), _verdict(same[row])))
-        _refuse_nothing(written, "pairs")
+        refuse_nothing(written, "pairs")
     return written
 
 
@@ -151,7 +151,7 @@ def write_all_pairs(
         blocks: Iterable[np.ndarray] = (np.arange(row + 1, len(files)) for row in range(len(files)))
     else:
         blocks = nearest(templates, templates, neighbours, first_row=0)[0]
-    with _csv(output, PAIR_COLUMNS, written) as write:
+    with csv_of_rows(output, PAIR_COLUMNS, written) as write:
         for row, others in enumerate(blocks):
             found = distances(templates[row], templates[others])
             same = _verdicts(found, threshold, templates[others].tell(found) & templates[row].tell(found))
@@ -173,7 +173,7 @@ def write_skipped(output: str | os.PathLike, skipped: Sequence[tuple[str, str]])
     if not skipped:
         remove_file(path)
         return None
-    with _csv(path, ("filename", "reason"), Written()) as write:
+    with csv_of_rows(path, ("filename", "reason"), Written()) as write:
         for row in skipped:
             write(row)
     return path
@@ -185,7 +185,8 @@ def number(value: float) -> str:
 
 
 @contextlib.contextmanager
-def _csv(path: str | os.PathLike, columns: Sequence[str], written: Written) -> Iterator[Write]:
+def csv_of_rows(path: str | os.PathLike, columns: Sequence[str], written: Written) -> Iterator[Write]:
+    """A CSV file with these columns, whole or not at all; gives the function that writes a row and counts it."""
     with write_whole(path, newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
@@ -197,7 +198,7 @@ def _csv(path: str | os.PathLike, columns: Sequence[str], written: Written) -> I
         yield write
 
 
-def _refuse_nothing(written: Written, what: str) -> None:
+def refuse_nothing(written: Written, what: str) -> None:
     """Raises FacecomError where no row was written: the file then does not appear."""
     if not written.rows:
         file, reason = written.skipped[0]

@@ -73,6 +73,23 @@ class FaceVerifier:
         """float32 [N, 128] (128 a member of an ensemble), unit length; NaN and a warning for an unreadable photo."""
         return self._answers(photos).outputs
 
+    def faces(self, photos: Sequence[Photo]) -> pd.DataFrame:
+        """Every face of these photos: DataFrame[filename, face, x, y, width, height, rotation, confidence, quality,
+        embedding], a row a face, from the left within a photo.
+
+        x, y, width, height: its square in pixels of the photo; rotation: degrees clockwise (0, 90, 180, 270);
+        confidence, quality: 0 to 1; embedding: float32 [128], unit length. An unreadable photo has no row and a
+        warning.
+        """
+        from facecom.inference.faces import collect_faces
+
+        found, skipped = collect_faces(photos, self.ensemble, workers=self.workers)
+        for position, reason in skipped:
+            warnings.warn(f"{name_of(photos[position], position)}: {reason}", stacklevel=2)
+        found.insert(0, "filename", [name_of(photos[position], position) for position in found.photo])
+        columns = ["filename", "face", "x", "y", "width", "height", "rotation", "face_confidence", "quality"]
+        return found[[*columns, "embedding"]].rename(columns={"face_confidence": "confidence"})
+
     def verify(self, a: Photo, b: Photo) -> Verification:
         """Whether two photos show the same person. Raises FacecomError for an unreadable one."""
         answers, skipped = collect([a, b], self.ensemble, workers=0)

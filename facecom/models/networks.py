@@ -6,6 +6,8 @@ from timm.models.convnext import ConvNeXtBlock
 from torch import nn
 from torch.nn import functional as F
 
+from facecom.models.detector import FaceDetector
+
 EMBEDDING_SIZE = 128
 
 #: Eyes, nose tip, mouth corners.
@@ -244,7 +246,7 @@ def build_model(config: dict) -> nn.Module:
     arguments = dict(config)
     task = arguments.pop("task")
     classes = {"siamese": SiameseNet, "gender": GenderClassifier, "landmarks": LandmarkNet}
-    classes["same_photo"] = PhotoDescriptor
+    classes |= {"same_photo": PhotoDescriptor, "detector": FaceDetector}
     if task not in classes:
         raise ValueError(f"unknown task {task!r}: one of {', '.join(classes)}")
     return classes[task](**arguments)
