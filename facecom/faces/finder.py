@@ -1,7 +1,7 @@
 """The project's own finder: five landmarks of the face in a roughly centred head photo.
 
-Its network looks at the whole picture, then closer at the mirror image, since each errs in its own way, and what both say is
-put together.
+Its network looks at the whole picture, then closer at the mirror image, since each errs in its own way, and what both
+say is put together.
 
 landmarks: float [B, 5, 2], pixels; errors: float [B, 5], how far each landmark is expected to be off, as a share of the
 distance between the eyes (the scale of a Laplace distribution).
@@ -139,14 +139,14 @@ def find(
     model: "LandmarkNet | None" = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Landmarks of the face in each photo, by the project's own finder: a look at the whole picture, then one at the
-    mirror image of the face that the first look found. The second sees more of the face, the first
-    where faces are in photos, which is what is left to go by under glare: the mean of both, by how sure each is, is
-    nearer to the truth than either (`together`).
+    mirror image of the face that the first look found. The second sees more of the face, the first where faces are in
+    photos, which is what is left to go by under glare: the mean of both, by how sure each is, is nearer to the truth
+    than either (`together`).
 
     images: RGB uint8 [H, W, 3] of any sizes, each a roughly centred head, without impulse noise (`without_impulses`);
-    amp: half precision, None for float32; model: a finder (default: the shipped one). Returns landmarks float32 [N, 5, 2] in pixels of each image, and
-    confidence float32 [N], 0 to 1: the probability that there is a face and that a landmark is within a tenth of the
-    distance between the eyes. Raises FacecomError when no finder is shipped.
+    amp: half precision, None for float32; model: a finder (default: the shipped one). Returns landmarks float32
+    [N, 5, 2] in pixels of each image, and confidence float32 [N], 0 to 1: the probability that there is a face and
+    that a landmark is within a tenth of the distance between the eyes. Raises FacecomError when no finder is shipped.
     """
     model = model or _shipped_finder(str(device))
     landmarks, confidence = np.zeros((len(images), 5, 2), np.float32), np.zeros(len(images), np.float32)
