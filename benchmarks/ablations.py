@@ -33,7 +33,7 @@ from facecom.data import folders, images  # noqa: E402
 from facecom.errors import FacecomError  # noqa: E402
 from facecom.evaluation import protocols, results  # noqa: E402
 from facecom.evaluation.gender import gender  # noqa: E402
-from facecom.faces import aligner, finder  # noqa: E402
+from facecom.faces import aligner  # noqa: E402
 from facecom.inference import ensemble, pipeline  # noqa: E402
 from facecom.inference.gender import threshold_of  # noqa: E402
 from facecom.models import loading  # noqa: E402
@@ -146,14 +146,14 @@ class Bench:
 @contextmanager
 def running(case: Case, find: Callable) -> Iterator[None]:
     """The library with the case's steps before the networks, for as long as the context lasts."""
-    before = aligner.find, aligner.without_impulses, finder.without_impulses
+    before = aligner.find, aligner.without_impulses
     aligner.find = find
     if not case.clean:
-        aligner.without_impulses = finder.without_impulses = lambda photo: photo
+        aligner.without_impulses = lambda photo: photo
     try:
         yield
     finally:
-        aligner.find, aligner.without_impulses, finder.without_impulses = before
+        aligner.find, aligner.without_impulses = before
 
 
 def photos_per_core_second(photos: list[str], made: ensemble.Ensemble) -> tuple[float, float, float]:

@@ -24,6 +24,7 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from facecom import cli, synthetic  # noqa: E402
+from facecom.conditions.impulses import without_impulses  # noqa: E402
 from facecom.data.folders import split_folders, task_b_table  # noqa: E402
 from facecom.data.images import read_photo  # noqa: E402
 from facecom.evaluation import metrics, results  # noqa: E402
@@ -162,6 +163,7 @@ def main(args) -> None:
     known = np.isfinite(truth).all((1, 2))
     table, truth, steady = table[known].reset_index(drop=True), truth[known], steady[known]
     photos = [photo for photo, is_known in zip(photos, known, strict=True) if is_known]
+    filtered = [without_impulses(photo) for photo in photos]
     options = {"resamples": args.resamples, "seed": args.seed}
 
     def judged(found, confidence, part=slice(None)):
@@ -172,9 +174,9 @@ def main(args) -> None:
     for path in args.weights:
         loaded = checkpoint.load(None if path == "shipped" else path, "landmarks")
         model = made_fast(loaded.model)
-        found, confidence = find(photos, amp=amp, model=model)
+        found, confidence = find(filtered, amp=amp, model=model)
         errors, own = judged(found, confidence)
-        own += without_faces(model, args.scenes, amp) + size_and_speed(model, loaded.path, photos[:512], amp)
+        own += without_faces(model, args.scenes, amp) + size_and_speed(model, loaded.path, filtered[:512], amp)
         print(f"\n=== {path}")
         results.print_table(own)
         rows += [{"finder": path if path == "shipped" else Path(path).stem} | row for row in own]

@@ -10,9 +10,12 @@ functions (`tar_on_curve`, `eer_on_curve`, `auc_on_curve`) and `decision_figures
 """
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import sparse
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 #: Genuine scores that a per-identity curve tells apart; more are thinned evenly.
 MAX_LEVELS = 2**14
@@ -102,19 +105,21 @@ def score_levels(genuine: np.ndarray) -> np.ndarray:
     return levels
 
 
-def level_counts(scores: np.ndarray, owners: np.ndarray, identities: int, levels: np.ndarray) -> sparse.csr_array:
+def level_counts(scores: np.ndarray, owners: np.ndarray, identities: int, levels: np.ndarray) -> "sparse.csr_array":
     """Scores per identity and level, float64 [identities, 2 T + 1], sparse: no person has scores at every level.
 
     owners: int [N] in [0, identities), whose scores they are. Column 2 t + 1 holds the scores equal to level t, column
     2 t those between level t - 1 and t. Where TAR stays the same FAR may do what it will: so an exact ROC needs no
     more than the impostors' position among the genuine scores, ties included.
     """
+    from scipy import sparse
+
     columns = 2 * len(levels) + 1
     column = np.searchsorted(levels, scores, "left") + np.searchsorted(levels, scores, "right")
     return sparse.csr_array((np.ones(len(column)), (owners, column)), (identities, columns))
 
 
-def curve(counts: sparse.csr_array, weights: np.ndarray) -> np.ndarray:
+def curve(counts: "sparse.csr_array", weights: np.ndarray) -> np.ndarray:
     """Accept rates from the strictest level down, float64 [B, K + 1], the first 0.
 
     counts: [I, K] of `level_counts`; weights: [B, I]. NaN in resamples that weigh no score.
@@ -233,6 +238,8 @@ def macro_f1_of_confusion(confusion: np.ndarray, weights: np.ndarray) -> np.ndar
     An identity drawn twice is two people with the same photos: each answers for its own, and wrong answers weigh as
     often as those who gave them were drawn.
     """
+    from scipy import sparse
+
     confusion = sparse.csr_array(confusion)
     hits, asked = confusion.diagonal(), confusion.sum(1)
     mistaken_for = (confusion.T @ weights.T).T - weights * hits

@@ -1,6 +1,7 @@
 """The project's own finder: five landmarks of the face in a roughly centred head photo.
 
-Its network looks at a square picture and its mirror image, then closer, and what two looks say is put together.
+Its network looks at the whole picture, then closer at the mirror image, since each errs in its own way, and what both
+say is put together.
 
 landmarks: float [B, 5, 2], pixels; errors: float [B, 5], how far each landmark is expected to be off, as a share of the
 distance between the eyes (the scale of a Laplace distribution).
@@ -8,12 +9,11 @@ distance between the eyes (the scale of a Laplace distribution).
 
 from collections.abc import Sequence
 from functools import cache
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import cv2
 import numpy as np
 
-from facecom.conditions.impulses import without_impulses
 from facecom.data.images import CROP_SIZE
 from facecom.faces.alignment import TEMPLATE, align, fixed_landmarks, similarity
 from facecom.faces.yunet import MIRRORED, mirror
@@ -52,35 +52,74 @@ def look(
     pictures: list[np.ndarray],
     device: "str | torch.device" = "cpu",
     amp: "torch.dtype | None" = None,
+    mirrored: bool = False,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(landmarks, errors, confidence float32 [B]): the means over the pictures and their mirror images, since each errs
-    in its own way. pictures: RGB uint8 [S, S, 3]; amp: half precision, None for float32."""
+    """(landmarks, errors, confidence float32 [B]) of one pass of the network. pictures: RGB uint8 [S, S, 3]; amp: half
+    precision, None for float32; mirrored: it sees their mirror images, and what it says is turned back."""
     import torch
 
-    device, count = torch.device(device), len(pictures)
-    both = np.stack([*pictures, *(picture[:, ::-1] for picture in pictures)])
-    x = torch.from_numpy(both).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
+    device = torch.device(device)
+    x = torch.from_numpy(np.stack([picture[:, ::-1] for picture in pictures] if mirrored else pictures))
+    x = x.to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
     with torch.inference_mode(), torch.autocast(device.type, amp, enabled=amp is not None):
-        landmarks, log_error, face = model(x)
+        said, log_error, face = model(x)
     sure = face_confidence(log_error, face).cpu().numpy()
-    landmarks, errors = landmarks.float().cpu().numpy(), log_error.float().exp().cpu().numpy()
-    turned = np.stack([mirror(points, model.img_size) for points in landmarks[count:]])
-    errors = (errors[:count] + errors[count:][:, MIRRORED]) / 2
-    return (landmarks[:count] + turned) / 2, errors, (sure[:count] + sure[count:]) / 2
+    landmarks, errors = said.float().cpu().numpy(), log_error.float().exp().cpu().numpy()
+    if mirrored:
+        landmarks, errors = np.stack([mirror(points, model.img_size) for points in landmarks]), errors[:, MIRRORED]
+    return landmarks, errors, sure
 
 
-def coarseness(enlarged: list[float]) -> np.ndarray:
+class Seen(NamedTuple):
+    """What one look saw. landmarks: pixels of each photo; confidence: float32 [B]; nothing: bool [B], landmarks in a
+    heap; scale: float [B], pixels that the network saw for one of the photo."""
+
+    landmarks: np.ndarray
+    errors: np.ndarray
+    confidence: np.ndarray
+    nothing: np.ndarray
+    scale: np.ndarray
+
+
+def from_afar(model: "LandmarkNet", images: Sequence[np.ndarray], *how, **more) -> Seen:
+    """A look at whole photos, RGB uint8 [H, W, 3]. Without a face the landmarks may lie in a heap, which no similarity
+    can be fitted to: then they are those of the fixed box. how, more: as for `look`."""
+    framed = [letterbox(image, model.img_size) for image in images]
+    found, errors, sure = look(model, [picture for picture, _, _ in framed], *how, **more)
+    nothing = np.array([is_heap(points) for points in found])
+    places = [(p - offset + 0.5) / scale - 0.5 for p, (_, scale, offset) in zip(found, framed, strict=True)]
+    places = [fixed_landmarks(image) if n else p for image, p, n in zip(images, places, nothing, strict=True)]
+    return Seen(np.stack(places), errors, sure, nothing, np.array([scale for _, scale, _ in framed]))
+
+
+def close_up(model: "LandmarkNet", images: Sequence[np.ndarray], landmarks: np.ndarray, *how, **more) -> Seen:
+    """A look at the faces that have these landmarks, in the loose frame; the others: as for `from_afar`."""
+    size, places = model.img_size, []
+    crops = [align(image, p, size, LOOSE_TEMPLATE) for image, p in zip(images, landmarks, strict=True)]
+    found, errors, sure = look(model, crops, *how, **more)
+    into = [similarity(p, LOOSE_TEMPLATE * (size / CROP_SIZE)) for p in landmarks]
+    places = [cv2.transform(p[None], cv2.invertAffineTransform(m))[0] for p, m in zip(found, into, strict=True)]
+    nothing = np.array([is_heap(points) for points in found])
+    return Seen(np.stack(places), errors, sure, nothing, np.array([np.sqrt(np.linalg.det(m[:, :2])) for m in into]))
+
+
+def coarseness(enlarged: np.ndarray) -> np.ndarray:
     """What the first look's errors are to be multiplied by, float [B, 1]: 1 for faces as large as in the photos that
-    the finder knows best, more for smaller ones, of which it is too sure. enlarged: the second look's size of the face
-    over the first's."""
-    return np.maximum(1, np.array(enlarged)[:, None] / USUAL_ENLARGEMENT) ** 2
+    the finder knows best, more for smaller ones, of which it is too sure. enlarged: float [B], the second look's size
+    of the face over the first's."""
+    return np.maximum(1, enlarged[:, None] / USUAL_ENLARGEMENT) ** 2
 
 
-def together(first: np.ndarray, errors: np.ndarray, second: np.ndarray, other_errors: np.ndarray) -> np.ndarray:
-    """Landmarks of two looks: the mean weighted by the inverse of their variances, which is best when their errors have
-    nothing to do with each other (Aitken, 1935). All in the photo's pixels."""
-    weight, other = errors[..., None] ** -2.0, other_errors[..., None] ** -2.0
-    return (weight * first + other * second) / (weight + other)
+def together(first: Seen, second: Seen) -> tuple[np.ndarray, np.ndarray]:
+    """(landmarks, confidence float32 [B]) of two looks: the mean weighted by the inverse of their variances, which is
+    best when their errors have nothing to do with each other (Aitken, 1935), and the mean confidence; where one of them
+    saw nothing, the first's landmarks and 0."""
+    coarse = first.errors * coarseness(second.scale / first.scale)
+    weight, other = coarse[..., None] ** -2.0, second.errors[..., None] ** -2.0
+    merged = (weight * first.landmarks + other * second.landmarks) / (weight + other)
+    nothing = first.nothing | second.nothing
+    sure = np.where(nothing, 0, (first.confidence + second.confidence) / 2)
+    return np.where(nothing[:, None, None], first.landmarks, merged), sure
 
 
 def is_heap(landmarks: np.ndarray) -> bool:
@@ -99,36 +138,24 @@ def find(
     amp: "torch.dtype | None" = None,
     model: "LandmarkNet | None" = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Landmarks of the face in each photo, by the project's own finder: impulse noise is taken off, then comes a look
-    at the whole picture, then one at the face that the first look found. The second sees more of the face, the first
-    where faces are in photos, which is what is left to go by under glare: the mean of both, by how sure each is, is
-    nearer to the truth than either (`together`).
+    """Landmarks of the face in each photo, by the project's own finder: a look at the whole picture, then one at the
+    mirror image of the face that the first look found. The second sees more of the face, the first where faces are in
+    photos, which is what is left to go by under glare: the mean of both, by how sure each is, is nearer to the truth
+    than either (`together`).
 
-    images: RGB uint8 [H, W, 3] of any sizes, each a roughly centred head; amp: half precision, None for float32;
-    model: a finder (default: the shipped one). Returns landmarks float32 [N, 5, 2] in pixels of each image, and
-    confidence float32 [N], 0 to 1: the probability that there is a face and that a landmark is within a tenth of the
-    distance between the eyes. Raises FacecomError when no finder is shipped.
+    images: RGB uint8 [H, W, 3] of any sizes, each a roughly centred head, without impulse noise (`without_impulses`);
+    amp: half precision, None for float32; model: a finder (default: the shipped one). Returns landmarks float32
+    [N, 5, 2] in pixels of each image, and confidence float32 [N], 0 to 1: the probability that there is a face and
+    that a landmark is within a tenth of the distance between the eyes. Raises FacecomError when no finder is shipped.
     """
     model = model or _shipped_finder(str(device))
     landmarks, confidence = np.zeros((len(images), 5, 2), np.float32), np.zeros(len(images), np.float32)
     for start in range(0, len(images), batch_size):
-        batch = [without_impulses(image) for image in images[start : start + batch_size]]
+        batch = images[start : start + batch_size]
+        first = from_afar(model, batch, device, amp)
+        second = close_up(model, batch, first.landmarks, device, amp, mirrored=True)
         part = slice(start, start + len(batch))
-        framed = [letterbox(image, model.img_size) for image in batch]
-        first = look(model, [picture for picture, _, _ in framed], device, amp)
-        points = [(p - offset + 0.5) / scale - 0.5 for p, (_, scale, offset) in zip(first[0], framed, strict=True)]
-        # Without a face the landmarks may lie in a heap that no similarity can be fitted to.
-        heap = [is_heap(p) for p in points]
-        points = [fixed_landmarks(image) if h else p for image, p, h in zip(batch, points, heap, strict=True)]
-        crops = [align(image, p, model.img_size, LOOSE_TEMPLATE) for image, p in zip(batch, points, strict=True)]
-        second = look(model, crops, device, amp)
-        into = [similarity(p, LOOSE_TEMPLATE * (model.img_size / CROP_SIZE)) for p in points]
-        again = [cv2.transform(q[None], cv2.invertAffineTransform(m))[0] for q, m in zip(second[0], into, strict=True)]
-        enlarged = [np.sqrt(np.linalg.det(m[:, :2])) / scale for m, (_, scale, _) in zip(into, framed, strict=True)]
-        nothing = np.array(heap) | [is_heap(q) for q in second[0]]
-        merged = together(np.stack(points), first[1] * coarseness(enlarged), np.stack(again), second[1])
-        landmarks[part] = np.where(nothing[:, None, None], points, merged)
-        confidence[part] = np.where(nothing, 0, (first[2] + second[2]) / 2)
+        landmarks[part], confidence[part] = together(first, second)
     return landmarks, confidence
 
 
@@ -142,7 +169,7 @@ def _shipped_finder(device: str) -> "LandmarkNet":
 def made_fast(finder: "LandmarkNet") -> "LandmarkNet":
     """The finder, in eval mode, for use alone: batch norms folded into convolutions, which saves a quarter on a CPU."""
     from torch import channels_last
-    from torch.fx.experimental.optimization import fuse
 
-    finder.backbone, finder.mix = fuse(finder.backbone), cast("torch.nn.Sequential", fuse(finder.mix))
-    return finder.to(memory_format=channels_last)
+    from facecom.models.backbones.folding import fold_norms
+
+    return fold_norms(finder).to(memory_format=channels_last)

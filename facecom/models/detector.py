@@ -1,7 +1,5 @@
 """The face detector: a score and five landmarks for every cell of a photo, fully convolutional."""
 
-from typing import cast
-
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -53,7 +51,8 @@ class FaceDetector(nn.Module):
         self.mix = nn.Sequential(Block(channels), nn.ReLU(inplace=True))
         self.score = nn.Sequential(Block(channels), nn.ReLU(inplace=True), nn.Conv2d(channels, 1, 1))
         self.place = nn.Sequential(Block(channels), nn.ReLU(inplace=True), nn.Conv2d(channels, 10, 1))
-        nn.init.constant_(cast("nn.Conv2d", self.score[-1]).bias, -4.0)  # faces are rare (Lin et al., ICCV 2017)
+        with torch.no_grad():
+            self.score[-1].bias.fill_(-4.0)  # faces are rare (Lin et al., ICCV 2017)
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """x: float [B, 3, H, W], -1 to 1, H and W multiples of 32.

@@ -6,7 +6,7 @@ from torch import nn
 
 from facecom.data.images import CROP_SIZE
 from facecom.errors import FacecomError
-from facecom.models import checkpoint
+from facecom.models import backbones, checkpoint
 from facecom.models.networks import build_model
 
 #: Where a task's network keeps what both tasks have in common.
@@ -43,7 +43,7 @@ def initial_model(
     init: `face` (the shipped encoder), `imagenet` (downloaded by timm), `none`, or the path of a checkpoint of either
     task; backbone, pool, img_size: None takes the checkpoint's, or else ConvNeXt-Atto, the map where the backbone has
     one, and 112 pixels; new_size: img_size of a network that is new to the task, where that is None; layer_scale: of a
-    new network (`models.timm_backbone`), None leaves it out of one that starts from nothing.
+    new network (`backbones.without_classifier`), None leaves it out of one that starts from nothing.
     """
     if init in ("imagenet", "none"):
         # Residual scales of 1e-6 are made for long trainings; ImageNet's weights have them.
@@ -112,9 +112,7 @@ def _new_model(task: str, init: str, backbone: str, pool: str | None, img_size: 
 
 
 def _build(task: str, config: dict) -> nn.Module:
-    import timm
-
-    if not timm.is_model(config["backbone"].split(".")[0]):
+    if not backbones.is_known(config["backbone"]):
         raise FacecomError(f"--backbone {config['backbone']}: timm has no network of that name: see timm.list_models()")
     try:
         return build_model({"task": task, **config})

@@ -1,45 +1,16 @@
 """The networks: gender, face verification, landmarks, photographs. Attribute names are the published solution's."""
 
-import timm
 import torch
-from timm.models.convnext import ConvNeXtBlock
 from torch import nn
 from torch.nn import functional as F
 
+from facecom.models import backbones
 from facecom.models.detector import FaceDetector
 
 EMBEDDING_SIZE = 128
 
 #: Eyes, nose tip, mouth corners.
 LANDMARKS = 5
-
-
-def timm_backbone(
-    name: str, *, pool: str = "avg", img_size: int = 112, layer_scale: bool = True, **kwargs
-) -> nn.Module:
-    """A timm network without its classifier.
-
-    name: any timm name; pool: `avg` -> features [B, F], `map` -> feature map [B, F, h, w] (convolutional backbones);
-    img_size: square input in pixels, told to those that must know it (ViT, Swin); layer_scale: False leaves
-    ConvNeXt's 1e-6 residual scales out, which a short training from scratch never grows.
-    """
-    kwargs |= {"num_classes": 0, "global_pool": "avg" if pool == "avg" else ""}
-    try:
-        network = timm.create_model(name, img_size=img_size, **kwargs)
-    except TypeError:  # convolutional networks take any size and do not know the argument
-        network = timm.create_model(name, **kwargs)
-    return network if layer_scale else without_layer_scale(network)
-
-
-def without_layer_scale(network: nn.Module) -> nn.Module:
-    """A ConvNeXt without its residual scales; other networks have none of that name.
-
-    `ls_init_value=None` would not do: `timm.create_model` drops arguments that are None.
-    """
-    for block in network.modules():
-        if isinstance(block, ConvNeXtBlock):
-            block.gamma = None
-    return network
 
 
 def neck(network: nn.Module, pool: str, img_size: int) -> tuple[nn.Module, int]:
@@ -73,7 +44,7 @@ class SiameseNet(nn.Module):
         pretrained: bool = False,
     ):
         super().__init__()
-        self.encoder = timm_backbone(
+        self.encoder = backbones.without_classifier(
             backbone, pool=pool, img_size=img_size, layer_scale=layer_scale, pretrained=pretrained
         )
         self.neck, features = neck(self.encoder, pool, img_size)
@@ -130,7 +101,7 @@ class GenderClassifier(nn.Module):
         pretrained: bool = False,
     ):
         super().__init__()
-        self.backbone = timm_backbone(
+        self.backbone = backbones.without_classifier(
             backbone, pool=pool, img_size=img_size, layer_scale=layer_scale, pretrained=pretrained
         )
         self.neck, features = neck(self.backbone, pool, img_size)
@@ -166,9 +137,7 @@ class LandmarkNet(nn.Module):
     ):
         super().__init__()
         self.img_size = img_size
-        self.backbone = timm.create_model(backbone, features_only=True, **(backbone_arguments or {}))
-        if not layer_scale:
-            without_layer_scale(self.backbone)
+        self.backbone = backbones.feature_maps(backbone, layer_scale=layer_scale, **(backbone_arguments or {}))
         info = self.backbone.feature_info
         self.levels = [level for level, stride in enumerate(info.reduction()) if stride >= 8]
         self.laterals = nn.ModuleList(nn.Conv2d(info.channels()[level], channels, 1) for level in self.levels)

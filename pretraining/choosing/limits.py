@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.isotonic import IsotonicRegression
 
 from facecom.conditions import CONDITIONS, distort
+from facecom.conditions.impulses import without_impulses
 from facecom.faces.alignment import landmark_errors
 from facecom.faces.finder import find
 from facecom.synthetic.scenes import SCENES, draw_scene
@@ -48,7 +49,8 @@ def nothing_found() -> np.ndarray:
     """The face finder's confidence in drawn scenes without a face, in all conditions: float32 [N], 0 to 1."""
     scenes = [draw_scene(kind, FIRST_SCENE + n) for kind in SCENES for n in range(SCENES_EACH)]
     conditions = [CONDITIONS[n % len(CONDITIONS)] for n in range(len(scenes))]
-    return find([distort(*pair, seed=n) for n, pair in enumerate(zip(scenes, conditions, strict=True))])[1]
+    pictures = (distort(*pair, seed=n) for n, pair in enumerate(zip(scenes, conditions, strict=True)))
+    return find([without_impulses(picture) for picture in pictures])[1]
 
 
 def limits_of(

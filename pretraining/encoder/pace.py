@@ -4,11 +4,12 @@ Convolutions of 1 x 1 are matrix products when the channels lie last, and their 
 time on small maps; LayerNorm over few channels is three times as fast in float32.
 """
 
+import timm.layers
 import torch
-from timm.layers import LayerNorm2d
 from torch import nn
 from torch.nn import functional as F
 
+from facecom.models.backbones.convnext import LayerNorm2d
 from facecom.models.depthwise import speed_up as fast_depthwise
 
 
@@ -19,8 +20,8 @@ class Pointwise(nn.Conv2d):
         return F.linear(x.permute(0, 2, 3, 1), self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)
 
 
-class WideNorm(LayerNorm2d):
-    """timm's LayerNorm2d in float32, whatever the autocast."""
+class WideNorm(nn.LayerNorm):
+    """LayerNorm2d, ours or timm's, in float32, whatever the autocast."""
 
     def forward(self, x):
         with torch.autocast(x.device.type, enabled=False):
@@ -33,6 +34,6 @@ def speed_up(network: nn.Module) -> nn.Module:
     for module in network.modules():
         if type(module) is nn.Conv2d and module.kernel_size == module.stride == (1, 1) and module.groups == 1:
             module.__class__ = Pointwise
-        elif type(module) is LayerNorm2d:
+        elif type(module) in (LayerNorm2d, timm.layers.LayerNorm2d):
             module.__class__ = WideNorm
     return fast_depthwise(network)

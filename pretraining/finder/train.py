@@ -21,6 +21,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from facecom import cli
 from facecom.conditions import CONDITIONS, DISTORTIONS
+from facecom.conditions.impulses import without_impulses
 from facecom.faces.alignment import landmark_errors
 from facecom.faces.finder import find
 from facecom.models import checkpoint
@@ -85,6 +86,7 @@ def evaluate(model, photos, amp: torch.dtype | None) -> dict[str, float]:
     figures = {}
     for number, condition in enumerate(CONDITIONS):
         images = [photo.image if number == 0 else photo.copies[number - 1] for photo in photos]
+        images = [without_impulses(image) for image in images]
         truth = np.stack([photo.landmarks for photo in photos])
         landmarks, _ = find(images, amp=amp, model=model)
         errors = landmark_errors(landmarks, truth)

@@ -10,6 +10,7 @@ from facecom.data.images import CROP_SIZE
 from facecom.faces.finder import (
     LOOSE_TEMPLATE,
     USUAL_ENLARGEMENT,
+    Seen,
     coarseness,
     find,
     is_heap,
@@ -36,30 +37,43 @@ def test_letterbox_says_where_points_go(shape):
     assert square[0, 0, 0] == (40 if shape[0] == shape[1] else 127)
 
 
-def test_a_look_sees_the_same_face_in_the_mirror():
+def test_a_look_in_the_mirror_says_where_the_face_is_in_the_picture():
     torch.manual_seed(0)
     model = build_model({"task": "landmarks", "backbone": "test_convnext", "img_size": 64, "channels": 16}).eval()
     torch.nn.init.normal_(model.refine[-1].weight)  # errors that differ between landmarks
     pictures = list(np.random.default_rng(1).integers(0, 256, (3, 64, 64, 3), np.uint8))
     found, errors, sure = look(model, pictures)
-    turned, same_errors, equally = look(model, [picture[:, ::-1] for picture in pictures])
+    turned, same_errors, equally = look(model, [picture[:, ::-1] for picture in pictures], mirrored=True)
     np.testing.assert_allclose(turned, [mirror(points, 64) for points in found], atol=1e-2)
     np.testing.assert_allclose(same_errors, errors[:, [1, 0, 2, 4, 3]], rtol=1e-3)
     np.testing.assert_allclose(sure, equally, atol=1e-5)
     assert np.ptp(errors, axis=1).min() > 0 and found.shape == (3, 5, 2) and sure.shape == (3,)
 
 
+def seen(place: float, errors, confidence=1.0, nothing=False, scale=1.0) -> Seen:
+    """A look at one photo that saw every landmark at (place, place)."""
+    landmarks, errors = np.full((1, 5, 2), place), np.broadcast_to(errors, (1, 5))
+    return Seen(landmarks, errors, np.array([confidence]), np.array([nothing]), np.array([scale]))
+
+
 def test_looks_are_weighed_by_the_inverse_of_their_variances():
-    first, second = np.zeros((1, 5, 2)), np.full((1, 5, 2), 10.0)
-    errors = np.array([[0.1, 0.1, 0.1, 0.2, 0.05]]), np.array([[0.1, 0.2, 0.05, 0.1, 0.1]])
-    found = together(first, errors[0], second, errors[1])
+    found, sure = together(seen(0, [0.1, 0.1, 0.1, 0.2, 0.05], 0.5), seen(10, [0.1, 0.2, 0.05, 0.1, 0.1], 0.9))
     np.testing.assert_allclose(found[0, :, 0], [5, 2, 8, 8, 2])
     np.testing.assert_array_equal(found[..., 0], found[..., 1])
+    np.testing.assert_allclose(sure, 0.7)
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_where_a_look_saw_nothing_there_is_no_face(first):
+    found, sure = together(seen(3, 0.1, nothing=first), seen(10, 0.1, nothing=not first))
+    assert (found == 3).all() and sure == 0
 
 
 def test_small_faces_are_seen_coarsely_at_first():
-    found = coarseness([1.0, USUAL_ENLARGEMENT, 2 * USUAL_ENLARGEMENT])
+    found = coarseness(np.array([1.0, USUAL_ENLARGEMENT, 2 * USUAL_ENLARGEMENT]))
     np.testing.assert_allclose(found, [[1], [1], [4]])
+    merged, _ = together(seen(0, 0.1), seen(10, 0.1, scale=2 * USUAL_ENLARGEMENT))
+    np.testing.assert_allclose(merged, 10 * 16 / 17)
 
 
 def test_a_heap_is_no_face():
@@ -79,8 +93,8 @@ def test_find_returns_pixels_of_each_photo():
 
 
 class Biased:
-    """A finder that is 4 px to the right in the whole picture, and in a crop as far to the left of what it saw first;
-    how sure it is of either is given."""
+    """A finder that is 4 px to the right in the whole picture, and in the crop, which it sees in the mirror, as far to
+    the left of what it saw first; how sure it is of either is given."""
 
     img_size = CROP_SIZE
 
@@ -88,16 +102,17 @@ class Biased:
         self.errors, self.looks = errors, 0
 
     def __call__(self, x):
-        seen = LOOSE_TEMPLATE + [(4, 0), (-4, 0)][self.looks]
-        log_error = torch.full((2, 5), self.errors[self.looks]).log()
+        places = LOOSE_TEMPLATE + [4, 0] if self.looks == 0 else mirror(LOOSE_TEMPLATE - [4, 0], CROP_SIZE)
+        log_error = torch.full((1, 5), self.errors[self.looks]).log()
         self.looks += 1
-        both = np.stack([seen, mirror(seen, CROP_SIZE)])
-        return torch.from_numpy(both).float(), log_error, torch.full((2,), 20.0)
+        return torch.from_numpy(places[None]).float(), log_error, torch.full((1,), 20.0)
 
 
 @pytest.mark.parametrize("errors", [(0.05, 0.05), (0.02, 0.06), (0.06, 0.02)])
 def test_two_looks_count_by_how_sure_they_are(errors):
-    found, confidence = find([np.full((112, 112, 3), 30, np.uint8)], model=Biased(errors))
+    model = Biased(errors)
+    found, confidence = find([np.full((112, 112, 3), 30, np.uint8)], model=model)
+    assert model.looks == 2
     weight = errors[0] ** -2 / (errors[0] ** -2 + errors[1] ** -2)
     np.testing.assert_allclose(found[0], LOOSE_TEMPLATE + [4 * weight, 0], atol=1e-3)
     share = [1 - (1 + 0.1 / e) * np.exp(-0.1 / e) for e in errors]
