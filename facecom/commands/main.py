@@ -3,6 +3,7 @@
 facecom verify ann.jpg unknown.jpg        the same person?
 facecom identify photos --gallery people  who of these people is on each photo?
 facecom gender photos                     male or female?
+facecom group photos                      whose photos are these?
 facecom train siamese --data_dir people   train on one's own photos
 facecom report siamese people             every score of a folder of people, as one HTML file
 facecom export --task siamese --output siamese.onnx
@@ -25,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from facecom import cli
-from facecom.commands import gender, recognition, training, verify
+from facecom.commands import gender, group, recognition, training, verify
 from facecom.models import export
 from facecom.page import serve
 
@@ -66,6 +67,21 @@ def gender_arguments() -> argparse.ArgumentParser:
     ))  # fmt: skip
 
 
+def group_arguments() -> argparse.ArgumentParser:
+    parser = group.arguments(
+        "Whose photos are these? A folder's faces into people; the photos stay where they are.\n\n"
+        "    facecom group photos --report sheet          groups.csv, and a contact sheet\n"
+        "    facecom group photos --gallery people        people/<name>/*.jpg are known by name"
+    )
+    parser.add_argument("photos", nargs="?", type=Path, help="the folder (as --img_dir)")
+    return parser
+
+
+def sort_photos(args: argparse.Namespace) -> int:
+    args.img_dir = args.photos or args.img_dir
+    return group.main(args, HERE)
+
+
 def with_photos(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     parser.add_argument("photos", nargs="*", type=Path, help="photos, or one folder of them (as --img_dir)")
     return parser
@@ -104,6 +120,7 @@ COMMANDS = (
     Command(("verify",), "do two photos show the same person?", verify.arguments, verify.main),
     Command(("identify",), "who is on each photo?", identify_arguments, lambda args: answer(recognition, args), True),
     Command(("gender",), "male or female?", gender_arguments, lambda args: answer(gender, args), True),
+    Command(("group",), "whose photos are these?", group_arguments, sort_photos, True),
     *(
         Command(
             ("train", task),
@@ -180,8 +197,8 @@ def run(command: Command, args: argparse.Namespace) -> int:
         found = command.main(args)
         return found if isinstance(found, int) else 0
     with tempfile.TemporaryDirectory() as folder:
-        if command.rows and args.output == Path("submission.csv"):
-            args.output = Path(folder) / "submission.csv"  # nobody asked for a file
+        if command.rows and args.output in (Path("submission.csv"), Path("groups.csv")):
+            args.output = Path(folder) / args.output  # nobody asked for a file
         with contextlib.redirect_stdout(sys.stderr):
             found = command.main(args)
         code = found if isinstance(found, int) else 0
@@ -212,7 +229,9 @@ def value_of(name: str, text: str) -> str | float | bool | None:
 
 
 #: Columns that are text even where they look like a number.
-TEXTS = frozenset(("filename", "image1", "image2", "identity", "gender", "reason", "protocol", "condition", "metric"))
+TEXTS = frozenset(
+    ("filename", "person", "image1", "image2", "identity", "gender", "reason", "protocol", "condition", "metric")
+)
 
 
 def plain(value: Any) -> Any:

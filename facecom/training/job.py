@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 
 from facecom import cli
 from facecom.data.augmentation import derived_seed
-from facecom.models.depthwise import speed_up
+from facecom.models.backbones.depthwise import speed_up
 from facecom.models.initial import Start, face_limit
 from facecom.training.preparation import kind_of, training_transforms
 from facecom.training.samples import Samples, batches, evaluation_batches

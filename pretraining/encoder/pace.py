@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from facecom.models.backbones.convnext import LayerNorm2d
-from facecom.models.depthwise import speed_up as fast_depthwise
+from facecom.models.backbones.depthwise import speed_up as fast_depthwise
 
 
 class Pointwise(nn.Conv2d):

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from facecom.models.depthwise import FastDepthwise, speed_up, weight_gradient
+from facecom.models.backbones.depthwise import FastDepthwise, speed_up, weight_gradient
 
 
 @pytest.mark.parametrize("height, width, kernel", [(6, 6, 7), (3, 3, 7), (5, 8, 3), (1, 4, 5)])

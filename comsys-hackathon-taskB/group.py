@@ -1,0 +1,28 @@
+"""Whose photos are these? Sorts the faces of a folder into people; the photos stay where they are.
+
+python group.py --img_dir photos                             groups.csv: filename,face,person,distance,...
+python group.py --img_dir photos --report sheet              and a contact sheet, a row a person
+python group.py --img_dir photos --gallery people            people/<name>/*.jpg are known by name, others by number
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+
+from facecom import cli  # noqa: E402
+from facecom.commands import group  # noqa: E402
+
+
+def get_args_parser() -> argparse.ArgumentParser:
+    return group.arguments(__doc__)
+
+
+def main(args: argparse.Namespace) -> int:
+    return group.main(args, HERE)
+
+
+if __name__ == "__main__":
+    cli.run(main, get_args_parser())
