@@ -94,7 +94,7 @@ def from_afar(model: "LandmarkNet", images: Sequence[np.ndarray], *how, **more) 
 
 def close_up(model: "LandmarkNet", images: Sequence[np.ndarray], landmarks: np.ndarray, *how, **more) -> Seen:
     """A look at the faces that have these landmarks, in the loose frame; the others: as for `from_afar`."""
-    size, places = model.img_size, []
+    size = model.img_size
     crops = [align(image, p, size, LOOSE_TEMPLATE) for image, p in zip(images, landmarks, strict=True)]
     found, errors, sure = look(model, crops, *how, **more)
     into = [similarity(p, LOOSE_TEMPLATE * (size / CROP_SIZE)) for p in landmarks]
