@@ -6,6 +6,7 @@ length, or `Templates`, in the table's order. Distances are those of `templates`
 
 from collections.abc import Iterator
 
+import cv2
 import numpy as np
 import pandas as pd
 
@@ -78,3 +79,23 @@ def strictest_scores(
 def highest(scores: np.ndarray, keep: int) -> np.ndarray:
     """The `keep` highest scores in any order, or all where they are fewer: float [N] -> float [min(N, keep)]."""
     return np.partition(scores, len(scores) - keep)[-keep:] if len(scores) > keep else scores
+
+
+#: Side in pixels of the picture whose gradients are compared.
+BASELINE_SIDE = 64
+
+
+def untrained_baseline(images: list[np.ndarray]) -> np.ndarray:
+    """Gradients of the picture at 64 x 64 as a unit vector, to compare like an embedding.
+
+    images: RGB uint8 [H, W, 3] of any sizes, whole pictures. Returns float32 [N, 8192]: horizontal and vertical
+    derivative of the grey picture.
+    """
+    features = np.empty((len(images), 2 * BASELINE_SIDE * BASELINE_SIDE), np.float32)
+    for row, image in zip(features, images, strict=True):
+        small = cv2.resize(
+            cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), (BASELINE_SIDE, BASELINE_SIDE), interpolation=cv2.INTER_AREA
+        )
+        gradients = np.stack([cv2.Sobel(small, cv2.CV_32F, 1, 0), cv2.Sobel(small, cv2.CV_32F, 0, 1)]).ravel()
+        row[:] = gradients / max(np.linalg.norm(gradients), 1e-6)
+    return features

@@ -16,8 +16,14 @@ from scipy import sparse
 from facecom.data.folders import GENDERS
 from facecom.data.pairs import published_pairs
 from facecom.evaluation import metrics
-from facecom.evaluation.baseline import untrained_baseline
-from facecom.evaluation.comparisons import comparisons, identity_keys, photo_keys, present_conditions, readable
+from facecom.evaluation.comparisons import (
+    comparisons,
+    identity_keys,
+    photo_keys,
+    present_conditions,
+    readable,
+    untrained_baseline,
+)
 from facecom.evaluation.gender import gender
 from facecom.evaluation.operating_points import FARS, fit_operating_points
 from facecom.evaluation.results import gap, rows_of

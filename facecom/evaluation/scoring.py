@@ -10,7 +10,7 @@ from tqdm import tqdm
 from facecom.data import images
 from facecom.errors import FacecomError
 from facecom.evaluation import metrics, protocols, results
-from facecom.evaluation.baseline import untrained_baseline
+from facecom.evaluation.comparisons import untrained_baseline
 from facecom.inference.gender import words
 
 

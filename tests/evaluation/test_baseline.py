@@ -1,7 +1,7 @@
 import cv2
 import numpy as np
 
-from facecom.evaluation.baseline import untrained_baseline
+from facecom.evaluation.comparisons import untrained_baseline
 from facecom.inference import templates
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from facecom import synthetic
 from facecom.errors import FacecomError
-from facecom.evaluation.baseline import untrained_baseline
+from facecom.evaluation.comparisons import untrained_baseline
 from facecom.evaluation.metrics import auc, rank_k
 from facecom.faces.alignment import FIXED_BOX, TEMPLATE
 from facecom.synthetic import people as drawn_people
