@@ -55,13 +55,14 @@ def main(args) -> None:
         told = siamese.can_tell(answers.confidence, answers.quality) & np.isfinite(answers.outputs).all(1)
         for name, part in parts_of(table).items():
             truth = table.identity.to_numpy()[part]
-            for method, share in [(m, s) for m in ("average", "complete") for s in SHARES] + [("hdbscan", np.nan)]:
+            for method, share in [(m, s) for m in ("average", "complete") for s in SHARES] + [("hdbscan", 0.0)]:
                 people = np.zeros(part.sum(), np.int64)
                 sure = told[part]
                 people[sure] = grouped(answers.outputs[part][sure], method, share * limit)
                 precision, recall, f1 = clustering.b_cubed(truth, people)
-                found = {"b-cubed": f1, "b-cubed precision": precision, "b-cubed recall": recall,
-                         "pairwise": clustering.pairwise(truth, people)[2], "groups": len(np.unique(people[people > 0]))}  # fmt: skip
+                found = {"b-cubed": f1, "b-cubed precision": precision, "b-cubed recall": recall}
+                found |= {"pairwise": clustering.pairwise(truth, people)[2]}
+                found |= {"groups": len(np.unique(people[people > 0]))}
                 row = {"split": split, "photos": name, "method": method, "share": share}
                 rows += [row | {"metric": m, "value": float(v), "count": len(truth)} for m, v in found.items()]
                 print(split, name, method, share, {m: round(float(v), 3) for m, v in found.items()}, flush=True)

@@ -148,6 +148,7 @@ def answer(args: argparse.Namespace, here: Path) -> int:
     from facecom.evaluation.operating_points import in_words
     from facecom.inference.verifier import decide_at
 
+    testing.refuse_beside_all_faces(args)
     way = way_of(args, here)  # a wrong folder is said before the network is loaded
     refuse_what_does_nothing(args, way)
     siamese, options = testing.set_up(args, "siamese", here)

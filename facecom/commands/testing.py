@@ -136,7 +136,6 @@ def look_for_copies(args: argparse.Namespace, siamese: "Ensemble", paths: "Itera
 def refuse_what_cannot_be(args: argparse.Namespace) -> None:
     """Raises FacecomError for numbers and places that would only fail when all the work is done."""
     refuse_less(args, LEAST)
-    refuse_beside_all_faces(args)
     check_writable(args.output)
     for folder in (args.report, args.explain):
         if folder is not None:

@@ -11,11 +11,17 @@ from facecom.conditions.impulses import without_impulses
 from facecom.data.images import CROP_SIZE
 from facecom.errors import FacecomError
 from facecom.faces.alignment import align, fixed_landmarks, template_of, whole
+from facecom.faces.detect import detect as detect_all
+from facecom.faces.detect import head, largest, out_of_head, shipped_detector
 from facecom.faces.finder import _shipped_finder, find
 from facecom.faces.yunet import detect, open_detector
 
 if TYPE_CHECKING:
     import torch
+
+
+#: Below this confidence of the finder the detector looks for a face elsewhere in the photo, any side up.
+SURE = 0.6
 
 
 class Aligned(NamedTuple):
@@ -26,6 +32,14 @@ class Aligned(NamedTuple):
     confidence: np.ndarray
     faces: np.ndarray
     landmarks: np.ndarray
+
+
+def turned_back(landmarks: np.ndarray, turns: int, shape: Sequence[int]) -> np.ndarray:
+    """Landmarks [5, 2] of `np.rot90(image, turns)` in pixels of the image. shape: of the image; turns: 0 to 3."""
+    x, y = landmarks.T
+    right, bottom = shape[1] - 1, shape[0] - 1
+    places = [(x, y), (right - y, x), (right - x, bottom - y), (y, bottom - x)]
+    return np.stack(places[turns], 1)
 
 
 class Aligner:
@@ -63,6 +77,8 @@ class Aligner:
         landmarks = np.full((count, 5, 2), np.nan, np.float32)
         if self.mode == "finder":
             landmarks, confidence = find(images, device=self.device, amp=self.amp, model=self.finder)
+            for i in np.flatnonzero(confidence < SURE):
+                landmarks[i], confidence[i], faces[i] = self._look_everywhere(images[i], landmarks[i], confidence[i])
         elif self.detector is not None:
             for i, image in enumerate(images):
                 found, confidence[i], faces[i] = detect(image, self.detector)
@@ -72,6 +88,22 @@ class Aligner:
         for i, image in enumerate(images):
             crops[i] = self._crop(image, landmarks[i])
         return Aligned(crops, confidence, faces, landmarks)
+
+    def _look_everywhere(self, image: np.ndarray, landmarks: np.ndarray, confidence: float):
+        """(landmarks, confidence, number of faces) where the finder is not sure of a face in the middle: the photo may
+        lie on its side, or the face may be small or at the edge, where the detector sees it. The surest counts."""
+        seen = detect_all(image, device=self.device, amp=self.amp, model=shipped_detector(str(self.device)))
+        best = largest(seen, image.shape)
+        views = [np.ascontiguousarray(np.rot90(image, turns)) for turns in (1, 2, 3)]
+        cuts = [] if best is None else [head(image, seen.landmarks[best])]
+        found, sure = find([*views, *cuts], device=self.device, amp=self.amp, model=self.finder)
+        count = max(1, len(seen.scores))
+        first = int(sure.argmax())
+        if sure[first] <= confidence:
+            return landmarks, confidence, count
+        if first == 3:
+            return out_of_head(found[first], seen.landmarks[best]), sure[first], count
+        return turned_back(found[first], first + 1, image.shape), sure[first], count
 
     def _crop(self, image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
         if self.mode == "off":

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 #: A face's box: a square of this side around this point of the five-point template, pixels of a 112 px crop.
 BOX_SIDE, BOX_MIDDLE = 84.0, (56.0, 67.0)
 
-#: Two detections whose boxes share more than this part of their union are one face.
-SAME_FACE = 0.3
+#: Two detections are one face when their boxes share more than this part of the smaller one.
+SAME_FACE = 0.5
 
 #: From this score on a detection counts as a face (chosen on composed scenes of held-back people, see
 #: `benchmarks/detection.py`).
@@ -137,17 +137,26 @@ def strongest(landmarks: np.ndarray, scores: np.ndarray) -> Faces:
     landmarks, scores, boxes = landmarks[usable], scores[usable], boxes[usable]
     kept: list[int] = []
     for candidate in np.argsort(-scores, kind="stable"):
-        if not kept or overlaps(boxes[candidate], boxes[kept]).max() <= SAME_FACE:
+        if not kept or covered(boxes[candidate], boxes[kept]).max() <= SAME_FACE:
             kept.append(int(candidate))
     return Faces(landmarks[kept], scores[kept], boxes[kept])
 
 
-def overlaps(box: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Intersection over union of a box [4] with others [F, 4] (x, y, width, height): float [F], 0 to 1."""
+def _shared(box: np.ndarray, others: np.ndarray) -> np.ndarray:
     low = np.maximum(box[:2], others[:, :2])
     high = np.minimum(box[:2] + box[2:], others[:, :2] + others[:, 2:])
-    shared = np.clip(high - low, 0, None).prod(1)
+    return np.clip(high - low, 0, None).prod(1)
+
+
+def overlaps(box: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Intersection over union of a box [4] with others [F, 4] (x, y, width, height): float [F], 0 to 1."""
+    shared = _shared(box, others)
     return shared / np.maximum(box[2:].prod() + others[:, 2:].prod(1) - shared, 1e-9)
+
+
+def covered(box: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Which part of the smaller of two boxes they share; arguments as for `overlaps`: float [F], 0 to 1."""
+    return _shared(box, others) / np.maximum(np.minimum(box[2:].prod(), others[:, 2:].prod(1)), 1e-9)
 
 
 def largest(faces: Faces, shape: Sequence[int]) -> int | None:

@@ -7,8 +7,9 @@ from dots import FACE, DotFinder, dotted
 
 from facecom.errors import FacecomError
 from facecom.faces import aligner, alignment
-from facecom.faces.aligner import Aligner
+from facecom.faces.aligner import Aligner, turned_back
 from facecom.faces.alignment import TEMPLATE, align, fixed_crop
+from facecom.synthetic import draw_person
 
 
 @pytest.mark.parametrize("mode", ["fixed", "off"])
@@ -66,3 +67,21 @@ def test_aligner_refuses_what_it_cannot_do(tmp_path):
     (tmp_path / "bad.onnx").write_bytes(b"not a network")
     with pytest.raises(FacecomError, match="cannot read it"):
         Aligner("yunet", detector_model=tmp_path / "bad.onnx")
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_a_photo_that_lies_on_its_side_is_seen_upright(turns):
+    photo, _ = draw_person(5, 0)
+    aligner = Aligner("finder")
+    upright = aligner([photo])
+    turned = aligner([np.ascontiguousarray(np.rot90(photo, turns))])
+    assert turned.confidence[0] == pytest.approx(upright.confidence[0], abs=0.01)
+    assert np.abs(turned.crops[0].astype(int) - upright.crops[0]).mean() < 6  # another pixel grid
+
+
+def test_landmarks_turn_back_by_hand():
+    image = np.zeros((3, 5, 3), np.uint8)
+    image[1, 4] = 255
+    for turns in range(4):
+        y, x = np.argwhere(np.rot90(image, turns)[:, :, 0])[0]
+        assert turned_back(np.array([[x, y]]), turns, image.shape).tolist() == [[4, 1]]

@@ -1,0 +1,91 @@
+"""Composed scenes: faces where they are said to be, none hidden; and which cell answers for which face."""
+
+import numpy as np
+import pytest
+import torch
+
+from facecom.faces.detect import boxes_of, overlaps, sides_of
+from facecom.models.detector import cells
+from facecom.synthetic import draw_person, draw_scene
+from pretraining.detector import scenes, train
+from pretraining.detector.scenes import Source
+
+
+@pytest.fixture(scope="module")
+def photos():
+    drawn = [draw_person(number, 0) for number in range(6)]
+    return [Source(image, landmarks[None]) for image, landmarks in drawn]
+
+
+@pytest.fixture(scope="module")
+def empty():
+    return [draw_scene(kind, 1) for kind in ("wall", "landscape", "cat")]
+
+
+def test_faces_have_the_sides_asked_for_and_do_not_hide_each_other(photos, empty):
+    many = 0
+    for seed in range(12):
+        scene = scenes.compose(np.random.default_rng(seed), photos, empty, (256, 384), 8, (20, 60))
+        assert scene.image.shape == (256, 384, 3) and scene.image.dtype == np.uint8
+        sides = sides_of(scene.landmarks)
+        assert ((sides > 19) & (sides < 61)).all()
+        boxes = boxes_of(scene.landmarks)
+        for row, box in enumerate(boxes):
+            assert np.delete(overlaps(box, boxes), row).max(initial=0) < 0.35
+        many = max(many, len(boxes))
+    assert many > 2
+
+
+def test_a_laid_photo_looks_like_itself(photos, empty):
+    from facecom.faces.alignment import align
+
+    rng = np.random.default_rng(0)
+    canvas = np.zeros((300, 300, 3), np.uint8)
+    placed = scenes._lay(rng, canvas, photos[0], 90.0, [], turned=1.0)
+    seen, own = align(canvas, placed[0]), align(photos[0].image, photos[0].landmarks[0])
+    mirrored = own[:, ::-1]
+    assert min(np.abs(seen.astype(int) - one)[40:90, 36:76].mean() for one in (own, mirrored)) < 16
+
+
+def test_the_same_number_is_the_same_scene(photos, empty):
+    one, other = (train.Scenes(photos, empty, 5, seed=3)[2] for _ in range(2))
+    np.testing.assert_array_equal(one[0], other[0])
+    np.testing.assert_array_equal(one[1], other[1])
+
+
+def face_at(x, y, side):
+    from facecom.faces.alignment import TEMPLATE
+
+    points = (TEMPLATE - TEMPLATE.mean(0)) * (side / 84) + [x, y]
+    return torch.tensor(points, dtype=torch.float32)
+
+
+def test_cells_answer_for_faces_of_their_size():
+    landmarks = torch.full((1, 3, 5, 2), torch.nan)
+    landmarks[0, 0], landmarks[0, 1] = face_at(20, 20, 20), face_at(180, 180, 120)
+    face, sides = train.targets(landmarks, 256)
+    centres, strides = cells(256, 256)
+    small, large = (face[0] == 0), (face[0] == 1)
+    assert set(strides[small].tolist()) == {8.0} and set(strides[large].tolist()) == {32.0}
+    assert (centres[small] - torch.tensor([20.0, 20])).norm(dim=1).max() <= 0.71 * 8 + 1e-3
+    assert sides[0, :2].tolist() == pytest.approx([20, 120], rel=1e-4)
+    assert (face[0] == -2).any() and (face[0] == -1).sum() > 1000
+
+
+def test_a_perfect_answer_costs_nothing_and_a_wrong_one_something():
+    landmarks = torch.full((1, 2, 5, 2), torch.nan)
+    landmarks[0, 0] = face_at(100, 100, 24)
+    face, _ = train.targets(landmarks, 256)
+    logits = torch.where(face >= 0, 20.0, -20.0)
+    found = landmarks[0, 0].expand(1, face.shape[1], 5, 2)
+    score, place, error = train.loss_of(logits, found, landmarks, 256)
+    assert score < 1e-6 and place == 0 and error == 0
+    score, place, _ = train.loss_of(-logits, found + 2.4, landmarks, 256)
+    assert score > 1 and place == pytest.approx(2.4 * 2**0.5 / 24, rel=1e-3)
+
+
+def test_a_scene_without_faces_teaches_nothing_about_places():
+    landmarks = torch.full((1, 2, 5, 2), torch.nan)
+    count = len(cells(64, 64)[0])
+    score, place, _ = train.loss_of(torch.zeros(1, count), torch.zeros(1, count, 5, 2), landmarks, 64)
+    assert place == 0 and score > 0
