@@ -151,10 +151,11 @@ def get_args_parser() -> argparse.ArgumentParser:
     parser.add_argument("--data_dir", required=True, help="FACECOM Task B: train/ and val/")
     parser.add_argument("--detector_model", required=True, help="YuNet's ONNX file")
     parser.add_argument("--weights", help="detector weights (default: the shipped ones)")
-    parser.add_argument("--splits", nargs="+", default=["held back", "val"], choices=("held back", "val"))
+    parser.add_argument("--splits", nargs="+", default=["held back", "val"], choices=("held back", "val"),
+                        help="whose photos the scenes are made of")  # fmt: skip
     parser.add_argument("--scenes", type=int, default=60, help="scenes a condition")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--output", default="results/detection.csv")
+    parser.add_argument("--seed", type=int, default=1, help="of the scenes and of the intervals")
+    parser.add_argument("--output", default="results/detection.csv", help="CSV file to write")
     return parser
 
 

@@ -73,7 +73,7 @@ def get_args_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=cli.HelpFormatter)
     parser.add_argument("--data_dir", required=True, help="FACECOM Task B: train/ and val/")
     parser.add_argument("--weights", nargs="*", default=[], help="encoder (default: the shipped one)")
-    parser.add_argument("--output", default="results/grouping.csv")
+    parser.add_argument("--output", default="results/grouping.csv", help="CSV file to write")
     return parser
 
 
