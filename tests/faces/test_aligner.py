@@ -9,7 +9,7 @@ from facecom.errors import FacecomError
 from facecom.faces import aligner, alignment
 from facecom.faces.aligner import Aligner, turned_back
 from facecom.faces.alignment import TEMPLATE, align, fixed_crop
-from facecom.synthetic import draw_person
+from facecom.synthetic import draw_person, draw_scene
 
 
 @pytest.mark.parametrize("mode", ["fixed", "off"])
@@ -77,6 +77,11 @@ def test_a_photo_that_lies_on_its_side_is_seen_upright(turns):
     turned = aligner([np.ascontiguousarray(np.rot90(photo, turns))])
     assert turned.confidence[0] == pytest.approx(upright.confidence[0], abs=0.01)
     assert np.abs(turned.crops[0].astype(int) - upright.crops[0]).mean() < 6  # another pixel grid
+
+
+def test_looking_everywhere_sees_no_face_where_there_is_none():
+    scenes = [draw_scene(kind, 9000 + seed) for seed in range(8) for kind in ("wall", "landscape", "cat")]
+    assert Aligner("finder")(scenes).confidence.max() < 0.25  # the shipped weights' limit
 
 
 def test_landmarks_turn_back_by_hand():
