@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import torch
 
 
-#: Below this confidence of the finder, a face is looked for elsewhere in the photo and any side up; above it, it counts.
+#: Below this confidence of the finder, a face is looked for elsewhere in the photo and any side up; above, it counts.
 #: Upright heads of FACECOM's clean photos have .65 at least, the same upside down .4 at most.
 SURE = 0.6
 
@@ -92,7 +92,8 @@ class Aligner:
 
     def _look_everywhere(self, image: np.ndarray, landmarks: np.ndarray, confidence: float):
         """(landmarks, confidence, number of faces) where the finder is not sure of a face in the middle: the photo may
-        lie on its side, or the face may be small or at the edge, where the detector sees it. The surest counts if it is sure."""
+        lie on its side, or the face may be small or at the edge, where the detector sees it. The surest look
+        counts if it is sure."""
         seen = detect_all(image, device=self.device, amp=self.amp, model=shipped_detector(str(self.device)))
         best = largest(seen, image.shape)
         views = [np.ascontiguousarray(np.rot90(image, turns)) for turns in (1, 2, 3)]
