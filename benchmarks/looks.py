@@ -179,7 +179,7 @@ def get_args_parser() -> argparse.ArgumentParser:
     parser.add_argument("--weights", help="landmark weights (default: shipped)")
     parser.add_argument("--amp", action=argparse.BooleanOptionalAction, default=True, help="half precision where fast")
     parser.add_argument("--resamples", type=int, default=1000, help="of the bootstrap over identities")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap")
     parser.add_argument("--output", type=Path, default=Path("results/looks.csv"), help="CSV file to write")
     return parser
 
