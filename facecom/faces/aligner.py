@@ -78,7 +78,7 @@ class Aligner:
         landmarks = np.full((count, 5, 2), np.nan, np.float32)
         if self.mode == "finder":
             landmarks, confidence = find(images, device=self.device, amp=self.amp, model=self.finder)
-            for i in np.flatnonzero(confidence < SURE):
+            for i in np.flatnonzero(confidence < SURE).tolist():
                 landmarks[i], confidence[i], faces[i] = self._look_everywhere(images[i], landmarks[i], confidence[i])
         elif self.detector is not None:
             for i, image in enumerate(images):
