@@ -122,7 +122,9 @@ def test_a_reader_that_leaves_does_not_end_the_work(tmp_path):
 
 @pytest.mark.parametrize("number, code", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_signals_end_in_one_line_and_their_code(number, code):
-    command = [sys.executable, "-c", WAITING]
+    # A shell's background jobs ignore SIGINT, and so would what they start: this process shall not.
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    command = [sys.executable, "-c", heard + WAITING]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
         assert running.stdout.readline() == b"ready\n"
         running.send_signal(number)
