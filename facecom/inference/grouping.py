@@ -1,15 +1,14 @@
-"""Whose photos are these? Faces of an unsorted folder into people, by scikit-learn's agglomerative clustering."""
+"""Whose photos are these? Faces of an unsorted folder into people, by average linkage: scikit-learn's where all
+distances fit into memory, else in rounds."""
+
+from collections.abc import Sequence
 
 import numpy as np
 
-from facecom.inference.search import nearest
+from facecom.inference.search import BLOCK
 
-#: Up to so many faces are clustered with all their distances (n * n * 8 bytes); of more, first the parts that do not
-#: touch each other are told apart.
+#: Up to so many faces are clustered with all their distances (n * n * 8 bytes); of more, groups are joined in rounds.
 AT_ONCE = 4000
-
-#: Neighbours of a face that are looked at where there are more.
-NEIGHBOURS = 30
 
 #: The mean distance up to which two groups are one person, as a share of the distance up to which two photos are
 #: (`benchmarks/grouping.py` chooses it on people of FACECOM's train split).
@@ -33,26 +32,48 @@ def _clusters(embeddings: np.ndarray, threshold: float) -> np.ndarray:
     count = len(embeddings)
     if count < 2:
         return np.zeros(count, np.int64)
-    if count <= AT_ONCE:
-        return _agglomerate(embeddings, threshold)
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
+    return _agglomerate(embeddings, threshold) if count <= AT_ONCE else _in_rounds(embeddings, threshold)
 
-    rows, found = nearest(embeddings, embeddings, NEIGHBOURS, first_row=0)
-    near = found <= threshold
-    first = np.repeat(np.arange(count), near.sum(1))
-    graph = coo_array((np.ones(len(first), bool), (first, rows[near])), (count, count))
-    _, parts = connected_components(graph, directed=False)
-    clusters, used = np.zeros(count, np.int64), 0
-    for part in np.unique(parts):
-        members = np.flatnonzero(parts == part)
-        # A part too large to be looked at as a whole is one of bad photos that touch everybody: cut in pieces.
-        for start in range(0, len(members), AT_ONCE):
-            piece = members[start : start + AT_ONCE]
-            inside = _agglomerate(embeddings[piece], threshold) if len(piece) > 1 else np.zeros(1, np.int64)
-            clusters[piece] = used + inside
-            used += int(inside.max()) + 1
+
+def _in_rounds(embeddings: np.ndarray, threshold: float) -> np.ndarray:
+    """Average linkage of squared distances, int64 [N], in memory that grows with N alone.
+
+    The mean squared distance of two groups of unit vectors is 2 - 2 a.b, a and b their means. In each round every two
+    groups that are each other's nearest are joined; the result is that of joining the nearest two groups at a time
+    (reciprocal nearest neighbours: Murtagh, 1983). `threshold` is of the root of that mean, which is a little larger
+    than the mean distance, so that slightly less is joined.
+    """
+    sums, sizes = embeddings.astype(np.float64), np.ones(len(embeddings))
+    clusters = np.arange(len(embeddings))
+    while len(sums) > 1:
+        other, apart = _nearest_groups(sums / sizes[:, None])
+        closest = int(apart.argmin())
+        if apart[closest] > threshold**2:
+            break
+        other[other[closest]] = closest  # rounding may have said otherwise, and nobody would be joined
+        own = np.arange(len(sums))
+        first = np.flatnonzero((other[other] == own) & (own < other) & (apart <= threshold**2))
+        second = other[first]
+        own[second] = first
+        kept, numbers = np.unique(own, return_inverse=True)
+        sums[first] += sums[second]
+        sizes[first] += sizes[second]
+        sums, sizes, clusters = sums[kept], sizes[kept], numbers[clusters]
     return clusters
+
+
+def _nearest_groups(means: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(row int64 [C] of the nearest other group, its mean squared distance [C]). means: float64 [C, D]."""
+    count = len(means)
+    other, apart = np.zeros(count, np.int64), np.zeros(count)
+    step = max(1, BLOCK // count)
+    for start in range(0, count, step):
+        alike = means[start : start + step] @ means.T
+        inside = np.arange(len(alike))
+        alike[inside, start + inside] = -np.inf
+        best = alike.argmax(1)
+        other[start : start + step], apart[start : start + step] = best, 2 - 2 * alike[inside, best]
+    return other, apart
 
 
 def _agglomerate(embeddings: np.ndarray, threshold: float) -> np.ndarray:
@@ -80,3 +101,15 @@ def centres(embeddings: np.ndarray, people: np.ndarray) -> np.ndarray:
     told = people > 0
     np.add.at(sums, people[told] - 1, embeddings[told])
     return (sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)).astype(np.float32)
+
+
+def joined(people: np.ndarray, names: Sequence[str | None]) -> tuple[np.ndarray, dict[int, str]]:
+    """(people as `group` numbers them, groups of one name made one; {number: name}). names: of person 1, 2, ..., None
+    for those without."""
+    places = {name: person for person, name in reversed(list(enumerate(names, 1))) if name is not None}
+    first = [person if name is None else places[name] for person, name in enumerate(names, 1)]
+    whose = np.array([0, *first], np.int64)[people]
+    found = np.zeros(len(people), np.int64)
+    found[whose > 0] = _largest_first(whose[whose > 0])
+    new = {int(old): int(number) for old, number in zip(whose, found, strict=True)}
+    return found, {new[person]: name for name, person in places.items()}

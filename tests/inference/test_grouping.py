@@ -34,12 +34,48 @@ def test_what_cannot_be_told_belongs_to_nobody():
     assert grouping.group(np.zeros((0, 128), np.float32), 0.9).tolist() == []
 
 
-def test_many_faces_are_sorted_part_by_part(monkeypatch):
-    embeddings, whose = faces([6] * 20, seed=3)
+def test_one_face_is_one_person():
+    assert grouping.group(faces([1])[0], 0.9).tolist() == [1]
+
+
+@pytest.mark.parametrize("spread", [0.05, 0.6])
+def test_many_faces_are_sorted_in_rounds(monkeypatch, spread):
+    embeddings, whose = faces([6] * 20, spread, seed=3)
     once = grouping.group(embeddings, 0.9)
     monkeypatch.setattr(grouping, "AT_ONCE", 10)
     assert grouping.group(embeddings, 0.9).tolist() == once.tolist()
     assert len(np.unique(once)) == 20
+
+
+def test_rounds_are_average_linkage_of_squares(monkeypatch):
+    """Against SciPy's, on faces that overlap, in any order."""
+    from scipy.cluster.hierarchy import fcluster, linkage
+    from scipy.spatial.distance import pdist
+
+    embeddings, _ = faces([5] * 12, spread=1.6, seed=5)
+    tree = linkage(pdist(embeddings.astype(float)) ** 2, "average")
+    monkeypatch.setattr(grouping, "AT_ONCE", 1)
+    order = np.random.default_rng(2).permutation(len(embeddings))
+    for limit in (1.17, 1.22, 1.27):
+        truth = fcluster(tree, limit**2, "distance")
+        assert 1 < len(np.unique(truth)) < len(embeddings)
+        for rows in (np.arange(len(order)), order):
+            found = grouping.group(embeddings[rows], limit)
+            assert ((found[:, None] == found) == (truth[rows][:, None] == truth[rows])).all()
+
+
+def test_equal_faces_in_rounds_are_one_person(monkeypatch):
+    monkeypatch.setattr(grouping, "AT_ONCE", 2)
+    embeddings = np.repeat(faces([1, 1], seed=4)[0], 9, 0)
+    assert grouping.group(embeddings, 0.9).tolist() == [1] * 9 + [2] * 9
+
+
+def test_groups_of_one_name_are_one_person():
+    people = np.array([1, 1, 1, 2, 2, 3, 3, 0])
+    found, names = grouping.joined(people, [None, "Ann", "Ann"])
+    assert found.tolist() == [2, 2, 2, 1, 1, 1, 1, 0] and names == {1: "Ann"}
+    found, names = grouping.joined(people, [None, None, None])
+    assert found.tolist() == people.tolist() and names == {}
 
 
 def test_centres_are_means_of_unit_length():
