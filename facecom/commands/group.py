@@ -20,17 +20,23 @@ def main(args: argparse.Namespace, here: Path) -> int:
     """Exit code. here: the folder beside which `weights/` are looked for."""
     from facecom.inference.submission import Written
 
+    if args.threshold is not None and not 0 <= args.threshold <= 2:
+        raise FacecomError(f"--threshold: {args.threshold:g}: a distance is from 0 to 2")
     table = photos_below(args.img_dir)  # a wrong folder is said before the network is loaded
+    known = people_of(args.gallery) if args.gallery else None
     siamese, options = testing.set_up(args, "siamese", here)
     faces, skipped = faces_of(table, siamese, args.faces, options)
-    written = Written(skipped=[(table.file.iloc[row], reason) for row, reason in skipped])
     if len(skipped) == len(table):
         raise FacecomError(f"{args.img_dir}: none of the photos could be read; the first: {skipped[0][1]}")
-    faces = named(args, siamese, faces)
+    written = Written(skipped=[(table.file.iloc[row], reason) for row, reason in skipped])
+    unread = {file for file, _ in written.skipped}
+    faceless = sorted(set(table.file) - set(faces.filename) - unread)
+    written.skipped += [(file, "no face found") for file in faceless]
+    faces = named(args, siamese, faces, known, written)
     write(args.output, faces, written)
-    people = faces.person[faces.person != ""].value_counts()
+    people = faces[faces.person != ""].groupby("person").filename.nunique()
     alone = int((people == 1).sum())
-    print(f"{len(table):,} photos, {len(faces):,} faces, {len(people):,} people ({alone:,} with one face)")
+    print(f"{len(table):,} photos, {len(faces):,} faces, {len(people):,} people ({alone:,} with one photo)")
     if args.report:
         from facecom.report import contact_sheet
 
@@ -88,9 +94,25 @@ def faces_of(table: "pd.DataFrame", siamese, which: str, options: dict):
     return found[readable].reset_index(drop=True), skipped
 
 
-def named(args: argparse.Namespace, siamese, faces: "pd.DataFrame") -> "pd.DataFrame":
+def people_of(gallery: Path) -> "pd.DataFrame":
+    """[path, file, identity] of the clean photos of the known people. Raises FacecomError for a folder without, and for
+    a person who is called by a number, as those are whom nobody knows."""
+    from facecom.data.folders import task_b_table
+
+    table = task_b_table(gallery)
+    table = table[table.condition == "clean"].reset_index(drop=True)
+    numbers = [name for name in table.identity if name.isdecimal()]
+    if numbers:
+        raise FacecomError(f"{gallery / numbers[0]}: unknown people are called by numbers: give the folder a name")
+    return table
+
+
+def named(args: argparse.Namespace, siamese, faces: "pd.DataFrame", known, written) -> "pd.DataFrame":
     """With `person` (a number as text, a name of the gallery, or empty for a face that cannot be told) and `distance`
-    to the person's mean (NaN without a person), sorted by person."""
+    to the person's mean (NaN without a person), sorted by person, the largest first, who cannot be told last.
+
+    known: of `people_of`, or None; written: where its unreadable photos are noted.
+    """
     import numpy as np
 
     from facecom.inference import grouping
@@ -103,33 +125,36 @@ def named(args: argparse.Namespace, siamese, faces: "pd.DataFrame") -> "pd.DataF
         return faces.assign(person="", distance=np.nan)
     embeddings = np.stack(faces.embedding.to_list())
     people = grouping.group(np.where(faces.told.to_numpy(bool)[:, None], embeddings, np.nan), threshold)
+    names: dict[int, str] = {}
+    if known is not None:
+        found = known_names(args, siamese, grouping.centres(embeddings, people), limit, known, written)
+        people, names = grouping.joined(people, found)
     means = grouping.centres(embeddings, people)
-    names = np.array(["", *map(str, range(1, len(means) + 1))], object)
-    if args.gallery:
-        names[1:] = known_names(args.gallery, siamese, means, limit, names[1:])
     distance = np.linalg.norm(embeddings - means[people - 1], axis=1) if len(means) else np.full(len(faces), np.nan)
-    faces = faces.assign(person=names[people], distance=np.where(people > 0, distance, np.nan), order=people)
-    # People first, the largest group first; then the faces that cannot be told.
-    return faces.assign(order=np.where(people > 0, people, len(means) + 1)).sort_values(
-        ["order", "distance", "filename"], ignore_index=True
-    )
+    words = [names.get(person, str(person)) if person else "" for person in people.tolist()]
+    faces = faces.assign(person=words, distance=np.where(people > 0, distance, np.nan))
+    faces = faces.assign(order=np.where(people > 0, people, len(means) + 1))
+    return faces.sort_values(["order", "distance", "filename"], ignore_index=True)
 
 
-def known_names(gallery: Path, siamese, means: "np.ndarray", limit: float, numbers) -> "np.ndarray":
-    """The names of those people whose mean is nearest to a person of the gallery and within the limit."""
+def known_names(args: argparse.Namespace, siamese, means: "np.ndarray", limit: float, known, written) -> list:
+    """Whom of the gallery each mean is: the name of the nearest photo where it is within the limit, else None."""
     import numpy as np
 
-    from facecom.data.folders import task_b_table
     from facecom.inference.pipeline import collect
     from facecom.inference.search import nearest
 
-    table = task_b_table(gallery)
-    table = table[table.condition == "clean"].reset_index(drop=True)
-    answers, _ = collect(table.path.to_list(), siamese)
-    if not np.isfinite(answers.outputs).all(1).any():
-        raise FacecomError(f"{gallery}: no photo of the gallery could be read")
-    rows, found = (column[:, 0] for column in nearest(means, answers.outputs)) if len(means) else ([], [])
-    return np.where(np.asarray(found) <= limit, table.identity.to_numpy(object)[np.asarray(rows, int)], numbers)
+    answers, skipped = collect(known.path.to_list(), siamese, workers=args.workers)
+    written.skipped += [(known.path.iloc[row], reason) for row, reason in skipped]
+    told = siamese.can_tell(answers.confidence, answers.quality)
+    gallery = np.where(told[:, None], answers.outputs, np.nan)
+    if not np.isfinite(gallery).all(1).any():
+        raise FacecomError(f"{args.gallery}: no face in the gallery can be told: give clearer photos")
+    rows, found = nearest(means, gallery)
+    return [
+        known.identity.iloc[row] if distance <= limit else None
+        for row, distance in zip(rows[:, 0], found[:, 0], strict=True)
+    ]
 
 
 def write(output: Path, faces: "pd.DataFrame", written) -> None:

@@ -48,6 +48,17 @@ def test_a_row_a_face_with_its_person(sorted_faces):
     assert all(row["person"] == "" or 0 <= float(row["distance"]) < 2 for row in rows)
 
 
+def test_the_answer_is_in_numbers(folder, tmp_path, capsys):
+    (tmp_path / "one").mkdir()
+    Image.fromarray(draw_person(0, 0)[0]).save(tmp_path / "one" / "a.png")
+    Image.new("RGB", (200, 200), (90, 120, 150)).save(tmp_path / "one" / "wall.png")
+    assert run("B", "--img_dir", tmp_path / "one", "--output", tmp_path / "g.csv", script="group") == 0
+    assert "2 photos, 1 faces, 1 people (1 with one photo)" in capsys.readouterr().out
+    (row,) = rows_of(tmp_path / "g.csv")
+    assert (row["filename"], row["person"], float(row["distance"])) == ("a.png", "1", pytest.approx(0, abs=1e-3))
+    assert rows_of(tmp_path / "g.csv.skipped.csv") == [{"filename": "wall.png", "reason": "no face found"}]
+
+
 def test_what_is_no_photo_is_listed(sorted_faces):
     assert [row["filename"] for row in rows_of(sorted_faces / "groups.csv.skipped.csv")][0] == "bad.jpg"
 
@@ -55,7 +66,9 @@ def test_what_is_no_photo_is_listed(sorted_faces):
 def test_the_contact_sheet_shows_every_face(sorted_faces):
     page = (sorted_faces / "groups.html").read_text()
     assert page.count("<img ") == len(rows_of(sorted_faces / "groups.csv"))
-    assert page.count('alt="') == page.count("<img ") and "http" not in page
+    assert page.count('alt="') == page.count("<img ") == page.count('loading="lazy"') and "http" not in page
+    people = {row["person"] for row in rows_of(sorted_faces / "groups.csv")} - {""}
+    assert all(f"<h2>Person {person} (" in page for person in people)
 
 
 def test_people_of_a_gallery_get_their_names(folder, tmp_path):
@@ -66,6 +79,33 @@ def test_people_of_a_gallery_get_their_names(folder, tmp_path):
     people = {row["filename"]: row["person"] for row in rows_of(tmp_path / "g.csv")}
     assert people["p01.png"] == "Ann"
     assert all(row["x"] == "" for row in rows_of(tmp_path / "g.csv"))
+
+
+def test_a_gallery_joins_groups_and_names_its_unreadable_photos(tmp_path):
+    place, photos = tmp_path / "people" / "Ann", tmp_path / "photos"
+    place.mkdir(parents=True)
+    photos.mkdir()
+    for person in (1, 2, 4):
+        Image.fromarray(draw_person(person, 1)[0]).save(photos / f"{person}.png")
+    for person in (1, 4):
+        Image.fromarray(draw_person(person, 0)[0]).save(place / f"{person}.png")
+    (place / "bad.jpg").write_bytes(b"no photo")
+    flags = ("--gallery", tmp_path / "people", "--faces", "one", "--output", tmp_path / "g.csv")
+    assert run("B", "--img_dir", photos, *flags, script="group") == 0
+    rows = rows_of(tmp_path / "g.csv")
+    assert [row["person"] for row in rows] == ["Ann", "Ann", "2"]
+    assert float(rows[0]["distance"]) == pytest.approx(float(rows[1]["distance"]), abs=1e-3)  # one mean of both
+    assert rows_of(tmp_path / "g.csv.skipped.csv")[0]["filename"].endswith("Ann/bad.jpg")
+
+
+@pytest.mark.parametrize("flags", [("--threshold", "-1"), ("--threshold", "nan"), ("--gallery", "people")])
+def test_what_cannot_be_is_refused(folder, tmp_path, capsys, monkeypatch, flags):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "people" / "7").mkdir(parents=True)
+    Image.fromarray(draw_person(0, 0)[0]).save(tmp_path / "people" / "7" / "a.png")
+    assert run("B", "--img_dir", folder, *flags, "--output", "g.csv", script="group") == 2
+    assert ("--threshold" if flags[0] == "--threshold" else "people/7") in capsys.readouterr().err
+    assert not (tmp_path / "g.csv").exists()
 
 
 @pytest.mark.parametrize("where", ["nowhere", "empty"])
