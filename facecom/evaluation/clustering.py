@@ -34,7 +34,8 @@ def pairwise(truth: np.ndarray, found: np.ndarray) -> tuple[float, float, float]
 
 def b_cubed(truth: np.ndarray, found: np.ndarray) -> tuple[float, float, float]:
     """(precision, recall, F1): for each face the share of its group that is of its person, and the share of its person
-    that is in its group, both the mean over faces (Bagga and Baldwin, COLING 1998). Arguments as for `pairwise`.
+    that is in its group, both the mean over faces (Bagga and Baldwin, COLING 1998; why this one: Amigó et al.,
+    Information Retrieval 2009). Arguments as for `pairwise`.
     Raises ValueError without a face."""
     table = _table(truth, found)
     if not table.size:

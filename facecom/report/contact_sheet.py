@@ -15,7 +15,7 @@ from facecom.files import write_whole
 SIDE, MOST_FACES, MOST_PEOPLE = 96, 24, 500
 
 STYLE = """body{font:16px/1.4 system-ui,sans-serif;margin:1rem;color:#1a1a1a;background:#fff}
-section{border-top:1px solid #ccc;padding:.5rem 0}h2{font-size:1.1rem;margin:.2rem 0}
+section{border-top:1px solid #ccc;padding:.5rem 0}h2{font-size:1.1rem;margin:.2rem 0;overflow-wrap:anywhere}
 .faces{display:flex;flex-wrap:wrap;gap:4px}img{width:96px;height:96px;object-fit:cover;border-radius:4px}
 @media(prefers-color-scheme:dark){body{color:#eee;background:#161616}section{border-color:#444}}"""
 
@@ -26,9 +26,10 @@ def write(folder: str | Path, faces: pd.DataFrame) -> Path:
     path = Path(folder) / "groups.html"
     told = faces[faces.person != ""]
     groups = list(told.groupby("person", sort=False))
-    rows = [section(f"Person {name}" if str(name).isdigit() else str(name), part) for name, part in groups]
+    shown = groups[:MOST_PEOPLE]
+    rows = [section(f"Person {name}" if str(name).isdigit() else str(name), part) for name, part in shown]
     if len(groups) > MOST_PEOPLE:
-        rows = [*rows[:MOST_PEOPLE], f"<p>… and {len(groups) - MOST_PEOPLE:,} more people.</p>"]
+        rows.append(f"<p>… and {len(groups) - MOST_PEOPLE:,} more people.</p>")
     rest = faces[faces.person == ""]
     if len(rest):
         rows.append(section("Cannot tell", rest))
