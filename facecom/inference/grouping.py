@@ -32,10 +32,10 @@ def _clusters(embeddings: np.ndarray, threshold: float) -> np.ndarray:
     count = len(embeddings)
     if count < 2:
         return np.zeros(count, np.int64)
-    return _agglomerate(embeddings, threshold) if count <= AT_ONCE else _in_rounds(embeddings, threshold)
+    return _agglomerate(embeddings, threshold) if count <= AT_ONCE else in_rounds(embeddings, threshold)
 
 
-def _in_rounds(embeddings: np.ndarray, threshold: float) -> np.ndarray:
+def in_rounds(embeddings: np.ndarray, threshold: float) -> np.ndarray:
     """Average linkage of squared distances, int64 [N], in memory that grows with N alone.
 
     The mean squared distance of two groups of unit vectors is 2 - 2 a.b, a and b their means. In each round every two
