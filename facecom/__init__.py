@@ -8,6 +8,7 @@ from importlib import import_module
 _HOMES = {
     "FaceVerifier": "facecom.inference.verifier",
     "Verification": "facecom.inference.verifier",
+    "Gallery": "facecom.inference.gallery",
     "GenderPredictor": "facecom.inference.gender",
     "FacecomError": "facecom.errors",
     "read_photo": "facecom.data.images",

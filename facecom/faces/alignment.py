@@ -79,6 +79,15 @@ def align(
     return cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
+def box_of(landmarks: np.ndarray) -> list[float]:
+    """What the aligned crop of a face covers: x, y, width, height. landmarks: [5, 2] pixels."""
+    corners = np.array([[0, 0], [CROP_SIZE, 0], [0, CROP_SIZE], [CROP_SIZE, CROP_SIZE]])
+    matrix = similarity(TEMPLATE, landmarks)
+    corners = corners @ matrix[:, :2].T + matrix[:, 2]
+    low, high = corners.min(0), corners.max(0)
+    return [round(float(value), 1) for value in (*low, *(high - low))]
+
+
 def fixed_landmarks(image: np.ndarray) -> np.ndarray:
     """Where `--align fixed` takes the landmarks of a photo to be: float64 [5, 2], pixels of it."""
     height, width = image.shape[:2]

@@ -21,7 +21,8 @@ class Answers:
     outputs: float32, task siamese [N, D] embeddings of unit length, task gender [N] probability of female;
     quality: float32 [N] in 0 to 1, NaN where the network does not say; confidence: float32 [N] of the face found, in 0
     to 1, NaN where none was looked for; faces: int [N], how many; photos: float32 [N, 128], descriptors of the whole
-    photographs (`same_photo`), None for task gender and where faces alone count.
+    photographs (`same_photo`), None for task gender and where faces alone count; landmarks: float32 [N, 5, 2] of that
+    face, pixels of the photo as it was given, NaN where none was looked for; None where nobody kept them.
     """
 
     outputs: np.ndarray
@@ -29,6 +30,7 @@ class Answers:
     confidence: np.ndarray
     faces: np.ndarray
     photos: np.ndarray | None = None
+    landmarks: np.ndarray | None = None
 
 
 class Ensemble:
@@ -74,7 +76,7 @@ class Ensemble:
             values = np.concatenate([output[0] for output in outputs], axis=1) / np.float32(math.sqrt(len(outputs)))
             quality = mean_of_known(np.stack([output[1] for output in outputs]))
         described = same_photo.describe(photos, face.landmarks) if self.describes_photos else None
-        return Answers(values, quality, face.confidence, face.faces, described)
+        return Answers(values, quality, face.confidence, face.faces, described, face.landmarks)
 
     def templates(self, answers: Answers) -> Templates:
         """What these answers of a Siamese ensemble are compared by; with a stored threshold readable faces decide."""

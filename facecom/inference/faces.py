@@ -21,9 +21,17 @@ from facecom.errors import FacecomError
 from facecom.faces.detect import THRESHOLD, Faces, detect, head, largest, turns_of
 from facecom.inference.ensemble import Answers, Ensemble
 from facecom.inference.gender import verdicts, words
-from facecom.inference.pipeline import Photo, check_array, collect, default_workers, start_worker
+from facecom.inference.pipeline import Photo, check_array, default_workers, start_worker
 from facecom.inference.search import nearest
-from facecom.inference.submission import IDENTITY_COLUMNS, PAIR_COLUMNS, Written, csv_of_rows, number, refuse_nothing
+from facecom.inference.submission import (
+    IDENTITY_COLUMNS,
+    PAIR_COLUMNS,
+    Known,
+    Written,
+    csv_of_rows,
+    number,
+    refuse_nothing,
+)
 from facecom.inference.templates import Templates, distance_matrix
 
 FACE_COLUMNS = ("filename", "face", "x", "y", "width", "height", "rotation", "face_score")
@@ -182,24 +190,19 @@ def write_gender_faces(table: pd.DataFrame, gender: Ensemble, threshold: float, 
 
 
 def write_identity_faces(
-    table: pd.DataFrame, gallery: pd.DataFrame, siamese: Ensemble, threshold: float, output, **options
+    table: pd.DataFrame, gallery: Known, siamese: Ensemble, threshold: float, output, **options
 ) -> Written:
-    """A row a face of the photos of `table` (`path`, `file`): the nearest person of `gallery` (`path`, `file`,
-    `identity`), whose photos each stand for the largest face near their middle. Raises FacecomError where no photo of
-    the gallery or of `table` can be read."""
-    known, skipped = collect(gallery.path.to_list(), siamese, workers=options.get("workers"))
-    people = siamese.templates(known)
-    if not people.readable.any():
-        raise FacecomError("no photo of the gallery could be read: check its folder")
-    files, names, written = table.file.to_numpy(), gallery.identity.to_numpy(), Written()
-    written.skipped += [(gallery.file.iloc[row], reason) for row, reason in skipped]
+    """A row a face of the photos of `table` (`path`, `file`): the nearest person of `gallery`, whose photos each stand
+    for the largest face near their middle. Raises FacecomError where no photo of `table` can be read."""
+    files, names = table.file.to_numpy(), gallery.table.identity.to_numpy()
+    written = Written(skipped=list(gallery.skipped))
     with csv_of_rows(output, IDENTITY_FACE_COLUMNS, written) as write:
         for batch in stream_faces(table.path.to_list(), siamese, **options):
             note_skipped(written, files, batch)
             if batch.answers is None:
                 continue
             templates = siamese.templates(batch.answers)
-            rows, found = (column[:, 0] for column in nearest(templates, people))
+            rows, found = (column[:, 0] for column in nearest(templates, gallery.templates))
             told = templates.tell(found)
             for row, where in enumerate(_where(files, batch)):
                 same = int(found[row] <= threshold) if told[row] else ""

@@ -31,11 +31,13 @@ BATCH_SIZE_YUNET = 16
 
 @dataclass(frozen=True)
 class Batch:
-    """rows: int [n], positions in the list of photos; answers: of these; skipped: (position, reason) of others."""
+    """rows: int [n], positions in the list of photos; answers: of these; skipped: (position, reason) of others; scales:
+    float [n], how many pixels of the file one pixel of what the network was given is."""
 
     rows: np.ndarray
     answers: Answers | None
     skipped: list[tuple[int, str]]
+    scales: np.ndarray
 
 
 def stream(
@@ -68,10 +70,11 @@ def stream(
     )
     with tqdm(total=len(photos), desc=progress, unit="photo", disable=None if progress else True) as bar:
         for decoded in loader:
-            good = [(row, photo) for row, photo in decoded if isinstance(photo, np.ndarray)]
-            skipped = [(row, reason) for row, reason in decoded if isinstance(reason, str)]
-            answers = ensemble([photo for _, photo in good]) if good else None
-            yield Batch(np.array([row for row, _ in good], int), answers, skipped)
+            good = [(row, photo, width) for row, photo, width in decoded if isinstance(photo, np.ndarray)]
+            skipped = [(row, reason) for row, reason, _ in decoded if isinstance(reason, str)]
+            answers = ensemble([photo for _, photo, _ in good]) if good else None
+            scales = np.array([width / photo.shape[1] for _, photo, width in good], float)
+            yield Batch(np.array([row for row, *_ in good], int), answers, skipped, scales)
             bar.update(len(decoded))
 
 
@@ -130,20 +133,22 @@ def default_workers(photos: Sequence[Photo]) -> int:
 
 
 class _Decoded(Dataset):
+    """(row, RGB uint8 photo or the reason why there is none, its width before it was scaled down)."""
+
     def __init__(self, photos: Sequence[Photo], longest: int):
         self.photos, self.longest = photos, longest
 
     def __len__(self) -> int:
         return len(self.photos)
 
-    def __getitem__(self, row: int) -> tuple[int, np.ndarray | str]:
+    def __getitem__(self, row: int) -> tuple[int, np.ndarray | str, int]:
         photo = self.photos[row]
         if not isinstance(photo, np.ndarray):
             try:
                 photo = read_photo(photo)
             except FacecomError as error:
-                return row, str(error).removeprefix(f"{photo}: ")
-        return row, shrink(photo, self.longest)
+                return row, str(error).removeprefix(f"{photo}: "), 0
+        return row, shrink(photo, self.longest), photo.shape[1]
 
 
 def start_worker(_: int) -> None:

@@ -36,6 +36,32 @@ def nearest(
     return rows, found
 
 
+def nearest_people(
+    probes: Templates | np.ndarray, gallery: Templates | np.ndarray, people: np.ndarray, k: int = 1
+) -> tuple[np.ndarray, np.ndarray]:
+    """As `nearest`, with one answer a person: the nearest of their photos.
+
+    people: int [G], whose photo each row of the gallery is. k is cut to the number of people that can be found.
+    """
+    probes, gallery = as_templates(probes), as_templates(gallery)
+    usable = np.flatnonzero(gallery.readable)
+    order = usable[np.argsort(people[usable], kind="stable")]
+    gallery, starts = gallery[order], np.flatnonzero(np.diff(people[order], prepend=-1))
+    k = min(k, len(starts))
+    rows = np.zeros((len(probes), max(k, 0)), int)
+    found = np.zeros(rows.shape, np.float32)
+    ends = np.append(starts[1:], len(order))
+    step = max(1, BLOCK // max(len(order), 1))
+    for start in range(0, len(probes) if k > 0 else 0, step):
+        alike = likeness(probes[start : start + step], gallery)
+        best = _largest(np.maximum.reduceat(alike, starts, axis=1), k)
+        for row, chosen in enumerate(best):
+            photos = [starts[one] + alike[row, starts[one] : ends[one]].argmax() for one in chosen]
+            rows[start + row] = order[photos]
+            found[start + row] = distances(probes[start + row : start + row + 1], gallery[photos])
+    return rows, found
+
+
 def _largest(values: np.ndarray, k: int) -> np.ndarray:
     """Columns of the k largest values of each row, largest first."""
     if k == 1:

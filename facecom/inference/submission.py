@@ -43,6 +43,25 @@ class Written:
     values: Answers | np.ndarray | None = None
 
 
+@dataclass(frozen=True)
+class Known:
+    """The people to compare with. table: `path`, `file`, `identity`, a row a photo; templates: of its N photos; skipped:
+    (file, reason) of those that could not be read, whose templates are NaN."""
+
+    table: pd.DataFrame
+    templates: Templates
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+
+
+def known_people(gallery: pd.DataFrame, siamese: Ensemble, **options) -> Known:
+    """The people of a folder: `path`, `file`, `identity`. Raises FacecomError where no photo can be read."""
+    answers, skipped = collect(gallery.path.to_list(), siamese, **options | {"progress": None})
+    templates = siamese.templates(answers)
+    if not templates.readable.any():
+        raise FacecomError("no photo of the gallery could be read: check its folder")
+    return Known(gallery, templates, [(gallery.file.iloc[row], reason) for row, reason in skipped])
+
+
 def write_genders(table: pd.DataFrame, gender: Ensemble, threshold: float, output, **options) -> Written:
     """A row a photo of `table` (`path`, `file`). values: float32 [N, 2], probability of female (NaN for the unreadable)
     and verdict (1 female, 0 male, NaN for cannot tell). Raises FacecomError where none can be read."""
@@ -80,26 +99,21 @@ def write_identities(
 
 
 def write_identified(
-    table: pd.DataFrame, gallery: pd.DataFrame, siamese: Ensemble, threshold: float, output, **options
+    table: pd.DataFrame, gallery: Known, siamese: Ensemble, threshold: float, output, **options
 ) -> Written:
-    """A row a photo of `table` (`path`, `file`): the nearest person of `gallery` (`path`, `file`, `identity`).
+    """A row a photo of `table` (`path`, `file`): the nearest person of `gallery`.
 
     values: float [N, 2], distance (NaN for the unreadable) and row of the nearest gallery photo; nothing else that is
-    held grows with the photos of `table`. Raises FacecomError where no photo of the gallery or of `table` can be read.
+    held grows with the photos of `table`. Raises FacecomError where no photo of `table` can be read.
     """
-    known, skipped = collect(gallery.path.to_list(), siamese, **options | {"progress": None})
-    people = siamese.templates(known)
-    if not people.readable.any():
-        raise FacecomError("no photo of the gallery could be read: check its folder")
-    files, names = table.file.to_numpy(), gallery.identity.to_numpy()
+    files, names = table.file.to_numpy(), gallery.table.identity.to_numpy()
     values = np.full((len(table), 2), np.nan)
-    written = Written(values=values)
-    _note(written, gallery.file.to_numpy(), skipped)
+    written = Written(skipped=list(gallery.skipped), values=values)
     with csv_of_rows(output, IDENTITY_COLUMNS, written) as write:
         for batch in stream(table.path.to_list(), siamese, **options):
             _note(written, files, batch.skipped)
             if batch.answers is not None:
-                args = (files[batch.rows], batch.answers, siamese, threshold, people, names)
+                args = (files[batch.rows], batch.answers, siamese, threshold, gallery.templates, names)
                 values[batch.rows] = _identity_rows(write, *args)
         refuse_nothing(written, "photos")
     return written

@@ -66,6 +66,23 @@ class FaceVerifier:
             mirror=mirror,
         )
         self.batch_size, self.workers = batch_size, workers
+        self._decide(far)
+
+    @classmethod
+    def of(
+        cls,
+        siamese: ensemble.Ensemble,
+        far: float | None = None,
+        batch_size: int = BATCH_SIZE,
+        workers: int | None = None,
+    ) -> "FaceVerifier":
+        """The verifier of an ensemble that is loaded already. Raises FacecomError for a `far` that is not stored."""
+        made = cls.__new__(cls)
+        made.ensemble, made.batch_size, made.workers = siamese, batch_size, workers
+        made._decide(far)
+        return made
+
+    def _decide(self, far: float | None) -> None:
         point = decide_at(self.ensemble, far)
         self.threshold, self.far = point["threshold"], point["far"]
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from facecom.data.images import CROP_SIZE, LONGEST_SIDE, shrink
+from facecom.data.images import LONGEST_SIDE, shrink
 from facecom.errors import FacecomError
-from facecom.faces.alignment import TEMPLATE, similarity
+from facecom.faces.alignment import box_of
 from facecom.page import answers
 
 if TYPE_CHECKING:
@@ -83,15 +83,6 @@ def faces(photo: np.ndarray) -> list[dict]:
         row = dict(zip(("x", "y", "width", "height"), box_of(landmarks), strict=True))
         rows.append(row | {"confidence": known(confidence), "landmarks": landmarks.round(1).tolist()})
     return rows
-
-
-def box_of(landmarks: np.ndarray) -> list[float]:
-    """What the aligned crop of a face covers: x, y, width, height. landmarks: [5, 2] pixels."""
-    corners = np.array([[0, 0], [CROP_SIZE, 0], [0, CROP_SIZE], [CROP_SIZE, CROP_SIZE]])
-    matrix = similarity(TEMPLATE, landmarks)
-    corners = corners @ matrix[:, :2].T + matrix[:, 2]
-    low, high = corners.min(0), corners.max(0)
-    return [round(float(value), 1) for value in (*low, *(high - low))]
 
 
 def needed(photo: np.ndarray | None) -> np.ndarray:

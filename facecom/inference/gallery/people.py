@@ -1,0 +1,213 @@
+"""The people of a gallery that stays: enrolled once, searched often."""
+
+import os
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+
+import numpy as np
+import pandas as pd
+
+from facecom.errors import FacecomError
+from facecom.inference.gallery.rows import made_by_of, photos_of, rows_of, state_of
+from facecom.inference.gallery.store import Store
+from facecom.inference.pipeline import Photo, collect, name_of, stream
+from facecom.inference.search import nearest_people
+from facecom.inference.submission import Known
+from facecom.inference.templates import Templates
+from facecom.inference.verifier import FaceVerifier
+
+POOLS = ("best", "mean")
+
+#: `strangers` are so many.
+STRANGERS = 10_000
+
+
+@dataclass
+class Added:
+    """What `Gallery.add` did, in photos. unreadable: (file, reason)."""
+
+    added: int = 0
+    unchanged: int = 0
+    replaced: int = 0
+    unreadable: list[tuple[str, str]] = field(default_factory=list)
+
+
+class Gallery:
+    """Known people, in a folder that stays, a row a face: who, which file, where in it, and its embedding.
+
+    path: of the folder, such as `people.lance`; the first `add` makes it. verifier: whose network and operating point
+    are used (None: the shipped ones, loaded when first needed). Several processes may use one gallery.
+    Raises FacecomError without the extra `gallery`, for a path that is something else, and, where it is used, for a
+    gallery that other weights have made.
+    """
+
+    def __init__(self, path: str | os.PathLike, verifier: FaceVerifier | None = None):
+        self.store = Store(path)
+        self.path, self._verifier = self.store.path, verifier
+        self._read: tuple[int, Known, np.ndarray] | None = None
+
+    @property
+    def verifier(self) -> FaceVerifier:
+        if self._verifier is None:
+            self._verifier = FaceVerifier()
+        return self._verifier
+
+    def add(
+        self,
+        photos: str | os.PathLike | Sequence[str | os.PathLike],
+        name: str | None = None,
+        progress: str | None = None,
+    ) -> Added:
+        """Enrol people; only photos that are new, or whose content changed, are looked at.
+
+        photos: a folder of identity folders (their clean photos are taken), or with `name` photos of that person: a
+        folder, a path or several. What was enrolled and is gone from the disk stays enrolled. Rows are written a batch
+        at a time: after a run that was killed, the next one goes on. progress: see `pipeline.stream`.
+        """
+        siamese = self.verifier.ensemble
+        made_by = self._check()
+        found, todo = Added(), {}
+        known = self.store.index()
+        for key in dict.fromkeys(photos_of(photos, name)):
+            state = state_of(key[1], known.get(key))
+            if state is not None and state == known.get(key):
+                found.unchanged += 1
+            else:
+                todo[key] = state
+        keys = list(todo)
+        options = {"batch_size": self.verifier.batch_size, "workers": self.verifier.workers, "progress": progress}
+        for batch in stream([file for _, file in keys], siamese, **options):
+            found.unreadable += [(keys[row][1], reason) for row, reason in batch.skipped]
+            if batch.answers is not None:
+                chosen = [keys[row] for row in batch.rows]
+                self.store.write(rows_of(chosen, [todo[key] for key in chosen], batch, made_by))
+                found.replaced += sum(key in known for key in chosen)
+                found.added += sum(key not in known for key in chosen)
+        if found.added or found.replaced:
+            self.store.tidy(found.replaced > 0)
+        return found
+
+    def remove(self, *names: str) -> int:
+        """Forget people, on the disk, too; returns how many photos. Raises FacecomError for a name that is unknown."""
+        known = {identity for identity, _ in self.store.index()}
+        for name in names:
+            if name not in known:
+                near = get_close_matches(name, known, 3) or sorted(known)[:3]
+                there = f"; there are {', '.join(near)}{' …' if len(known) > len(near) else ''}" if near else ""
+                raise FacecomError(f"{self.path}: nobody is called {name!r}{there}: check the name")
+        return self.store.remove(names) if names else 0
+
+    def people(self) -> pd.DataFrame:
+        """DataFrame[identity, photos]: how many photos of whom, sorted by name."""
+        counts = Counter(identity for identity, _ in self.store.index())
+        return pd.DataFrame(sorted(counts.items()), columns=["identity", "photos"])
+
+    def search(self, photos: Photo | Sequence[Photo], k: int = 5, pool: str = "best") -> pd.DataFrame:
+        """The k nearest people of each photo: DataFrame[filename, rank, identity, distance, same], nearest first.
+
+        pool: `best` measures to the nearest photo of a person, `mean` to the mean of all, weighted by quality. rank: 1
+        to k, at most the number of people; distance: 0 to 2; same: nullable, <NA> for cannot tell. An unreadable photo
+        has no rows and a warning. Raises FacecomError for an empty gallery.
+        """
+        if k < 1:
+            raise FacecomError(f"k={k}: must be at least 1")
+        photos = [photos] if isinstance(photos, str | os.PathLike | np.ndarray) else list(photos)
+        known, people = self._pooled(pool)
+        options = {"batch_size": self.verifier.batch_size, "workers": self.verifier.workers}
+        answers, skipped = collect(photos, self.verifier.ensemble, **options)
+        for position, reason in skipped:
+            warnings.warn(f"{name_of(photos[position], position)}: {reason}", stacklevel=2)
+        templates = self.verifier.ensemble.templates(answers)
+        readable = np.flatnonzero(templates.readable)
+        rows, found = nearest_people(templates[readable], known.templates, people, k)
+        same = pd.array((found <= self.verifier.threshold).ravel(), dtype="boolean")
+        width = rows.shape[1]
+        same[~np.repeat(templates.told[readable], width)] = pd.NA
+        names = [name_of(photos[row], row) for row in readable]
+        return pd.DataFrame(
+            {
+                "filename": np.repeat(np.array(names, object), width),
+                "rank": np.tile(np.arange(1, width + 1), len(names)),
+                "identity": known.table.identity.to_numpy(object)[rows.ravel()],
+                "distance": found.ravel(),
+                "same": same,
+            }
+        )
+
+    def known(self) -> Known:
+        """All photos, sorted by person and file. Raises FacecomError for a gallery without any."""
+        return self._all()[0]
+
+    def strangers(self) -> float | None:
+        """Of 10,000 strangers, how many would be taken for somebody in here: a rough upper figure, which takes the
+        comparisons of one stranger for independent and a person for one comparison. None where nobody knows."""
+        return self._passing(len(self.people()))
+
+    def about(self) -> str:
+        """How many are in here and what the operating point means among so many, in one line."""
+        people = self.people()
+        count, photos = len(people), int(people.photos.sum())
+        line = f"{self.path}: {_counted(count, 'person', 'people')}, {_counted(photos, 'photo', 'photos')}"
+        passing, most = self._passing(count), self._passing(photos)
+        if passing is None or most is None or not self.verifier.far:
+            return f"{line}; how many strangers would be taken for one of them nobody knows"
+        each = f" ({most:,.0f} if every photo of a person is another chance)" if round(most) > round(passing) else ""
+        return (
+            f"{line}; of {STRANGERS:,} strangers about {passing:,.0f}{each} would be taken for one of them, as a rough "
+            f"upper figure: 1 in {1 / self.verifier.far:,.0f} passes one comparison"
+        )
+
+    def _passing(self, comparisons: int) -> float | None:
+        far = self.verifier.far
+        return None if far is None else STRANGERS * (1 - (1 - far) ** comparisons)
+
+    def _check(self) -> dict[str, str]:
+        """What is stored of the weights in use. Raises FacecomError where others have made the gallery."""
+        made_by = made_by_of(self.verifier.ensemble)
+        stored = self.store.made_by()
+        for part, what in (("weights", "weights"), ("prepared", "ways of looking at the face (--align, --mirror)")):
+            if stored and stored.get(part) != made_by[part]:
+                now = "" if part == "weights" else f" ({stored.get(part)}; now {made_by[part]})"
+                raise FacecomError(
+                    f"{self.path}: was made by other {what}{now}: give --weights and flags as then, or enrol the people "
+                    "anew in another gallery"
+                )
+        return made_by
+
+    def _all(self) -> tuple[Known, np.ndarray]:
+        """(all photos, whose each is: int [N]), read again where somebody has written."""
+        version = self.store.version()
+        if self._read is None or self._read[0] != version:
+            self._check()
+            rows = self.store.read(["identity", "file", "quality", "embedding"])
+            if rows is None or not rows.num_rows:
+                raise FacecomError(f"{self.path}: the gallery is empty: enroll.py --gallery {self.path} --img_dir people")
+            table = pd.DataFrame({name: rows[name].to_pylist() for name in ("identity", "file")})
+            table = table.assign(path=table.file, quality=rows["quality"].to_numpy())
+            table = table.sort_values(["identity", "file"])
+            order = table.index.to_numpy()
+            flat = rows["embedding"].combine_chunks().flatten().to_numpy()
+            faces = flat.reshape(len(table), -1)[order]
+            people = np.unique(table.identity.to_numpy(str), return_inverse=True)[1]
+            self._read = version, Known(table.reset_index(drop=True), Templates(faces)), people
+        return self._read[1:]
+
+    def _pooled(self, pool: str) -> tuple[Known, np.ndarray]:
+        if pool not in POOLS:
+            raise FacecomError(f"pool={pool!r}: one of {', '.join(POOLS)}")
+        known, people = self._all()
+        if pool == "best":
+            return known, people
+        starts = np.flatnonzero(np.diff(people, prepend=-1))
+        weights = np.maximum(np.nan_to_num(known.table.quality.to_numpy(np.float32), nan=1.0), 1e-6)[:, None]
+        means = np.add.reduceat(known.templates.faces * weights, starts)
+        means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
+        table = known.table.iloc[starts].reset_index(drop=True)
+        return Known(table, Templates(means)), np.arange(len(starts))
+
+
+def _counted(count: int, one: str, several: str) -> str:
+    return f"{count:,} {one if count == 1 else several}"

@@ -1,0 +1,100 @@
+"""From photos to the rows of a gallery: whose, which files, whether they are still the same, and what was seen."""
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from facecom.data.folders import flat_table, listed_table, task_b_table
+from facecom.errors import FacecomError
+from facecom.faces.alignment import box_of
+from facecom.inference.ensemble import Ensemble
+from facecom.inference.gallery.store import State, schema_of
+from facecom.inference.pipeline import Batch
+
+if TYPE_CHECKING:
+    import pyarrow
+
+#: Of a file that vanished while it was read: the next run looks at it again.
+UNKNOWN: State = (-1, -1, "")
+
+
+def photos_of(photos: str | os.PathLike | Sequence[str | os.PathLike], name: str | None) -> Iterator[tuple[str, str]]:
+    """(identity, absolute path) of what `Gallery.add` is given. Raises FacecomError without any photo."""
+    one = isinstance(photos, str | os.PathLike)
+    if name is not None and not name.strip():
+        raise FacecomError("a person needs a name: give one that is not empty")
+    if name is None:
+        if not one:
+            raise FacecomError("photos need a name: give one, or a folder of folders, one a person")
+        table = task_b_table(Path(photos))
+        table = table[table.condition == "clean"]
+    elif one and Path(photos).is_dir():
+        table = flat_table(photos).assign(identity=name.strip())
+        table = table[table.condition == "clean"]
+    else:
+        table = listed_table([photos] if one else photos).assign(identity=name.strip())
+    if not len(table):
+        raise FacecomError(f"{photos}: only distorted copies: give clean photos")
+    return zip(table.identity, map(os.path.abspath, table.path), strict=True)
+
+
+def made_by_of(siamese: Ensemble) -> dict[str, str]:
+    """What embeddings depend on: SHA-256 of the weight files, and how they look at a photo."""
+    for member in siamese.members:
+        if not Path(member.path).is_file():
+            raise FacecomError(f"{member.path}: a gallery needs weights that are a file: give --weights")
+    weights = " ".join(sha256_of(member.path) for member in siamese.members)
+    mirrored = [member.preprocessing.get("mirror", False) for member in siamese.members]
+    ways = (
+        f"{mode}, {size} px, {frame}{', mirrored' if mirror else ''}"
+        for (mode, size, frame), mirror in zip(siamese.crops, mirrored, strict=True)
+    )
+    return {"weights": weights, "prepared": "; ".join(ways)}
+
+
+def sha256_of(path: str | os.PathLike) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def state_of(file: str, before: State | None) -> State | None:
+    """Of a file now; `before` where its content is the same; None where it cannot be read."""
+    try:
+        status = os.stat(file)
+        if before is not None and before[:2] == (status.st_size, status.st_mtime_ns):
+            return before
+        digest = sha256_of(file)
+    except OSError:
+        return None
+    if before is not None and before[2] == digest:
+        return before
+    return status.st_size, status.st_mtime_ns, digest
+
+
+def rows_of(keys: Sequence[tuple[str, str]], states: Sequence[State | None], batch: Batch, made_by: dict) -> "pyarrow.Table":
+    """The rows of a batch of photos."""
+    import pyarrow as pa
+
+    answers, count = batch.answers, len(keys)
+    boxes = np.full((count, 4), np.nan, np.float32)
+    if answers.landmarks is not None:
+        for row, landmarks in enumerate(answers.landmarks * batch.scales[:, None, None]):
+            if np.isfinite(landmarks).all():
+                boxes[row] = box_of(landmarks)
+    size = answers.outputs.shape[1]
+    columns = [*map(list, zip(*keys, strict=True)), *map(list, zip(*(state or UNKNOWN for state in states), strict=True))]
+    columns += [[datetime.now(timezone.utc)] * count, *boxes.T, answers.quality, answers.confidence]
+    columns += [pa.FixedSizeListArray.from_arrays(pa.array(np.ravel(answers.outputs), pa.float32()), size)]
+    schema = schema_of(size, made_by)
+    return pa.Table.from_arrays(
+        [pa.array(column, kind) if not isinstance(column, pa.Array) else column
+         for column, kind in zip(columns, schema.types, strict=True)], schema=schema
+    )  # fmt: skip
