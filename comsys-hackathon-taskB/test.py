@@ -5,6 +5,7 @@ python test.py --img_dir data/Task_B/val            identity folders: a row a ph
 python test.py --pairs pairs.csv                    image1,image2[,same] -> image1,image2,distance,same
 python test.py --img_dir photos                     a flat folder: all pairs (--nearest K: of each photo the K best)
 python test.py --img_dir photos --gallery people    each photo identified among the people of the gallery
+python test.py --img_dir photos --gallery people.lance   the same with a gallery that enroll.py has made
 """
 
 import argparse

@@ -2,6 +2,7 @@
 
 facecom verify ann.jpg unknown.jpg        the same person?
 facecom identify photos --gallery people  who of these people is on each photo?
+facecom enroll people                     remember them: identify photos --gallery people.lance
 facecom gender photos                     male or female?
 facecom group photos                      whose photos are these?
 facecom train siamese --data_dir people   train on one's own photos
@@ -26,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from facecom import cli
-from facecom.commands import gender, group, recognition, training, verify
+from facecom.commands import enroll, gender, group, recognition, training, verify
 from facecom.models import export
 from facecom.page import serve
 
@@ -37,7 +38,7 @@ HERE = Path()
 @dataclass(frozen=True)
 class Command:
     """words: what calls it; help: one line; parser: makes its flags; main: prints what people read and returns an exit
-    code, or what `--json` prints; rows: whether it writes a CSV at `--output`, whose rows `--json` prints."""
+    code, what `--json` prints, or both; rows: whether it writes a CSV at `--output`, whose rows `--json` prints."""
 
     words: tuple[str, ...]
     help: str
@@ -75,6 +76,24 @@ def group_arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument("photos", nargs="?", type=Path, help="the folder (as --img_dir)")
     return parser
+
+
+def enroll_arguments() -> argparse.ArgumentParser:
+    parser = enroll.arguments(
+        "Known people, in a gallery that stays: each photo is looked at once.\n\n"
+        "    facecom enroll people                        people/<name>/*.jpg, into people.lance\n"
+        "    facecom enroll ann.jpg --name Ann            one person's photo, or folder\n"
+        "    facecom enroll --list\n"
+        "    facecom enroll --remove Ann\n"
+        "    facecom identify photos --gallery people.lance"
+    )
+    parser.add_argument("photos", nargs="?", type=Path, help="the folder or photo (as --img_dir)")
+    return parser
+
+
+def add_people(args: argparse.Namespace) -> tuple[int, dict]:
+    args.img_dir = args.photos or args.img_dir
+    return enroll.main(args, HERE)
 
 
 def sort_photos(args: argparse.Namespace) -> int:
@@ -119,6 +138,7 @@ def train(task: str, args: argparse.Namespace) -> dict:
 COMMANDS = (
     Command(("verify",), "do two photos show the same person?", verify.arguments, verify.main),
     Command(("identify",), "who is on each photo?", identify_arguments, lambda args: answer(recognition, args), True),
+    Command(("enroll",), "remember people in a gallery that stays", enroll_arguments, add_people),
     Command(("gender",), "male or female?", gender_arguments, lambda args: answer(gender, args), True),
     Command(("group",), "whose photos are these?", group_arguments, sort_photos, True),
     *(
@@ -194,19 +214,25 @@ def tree() -> argparse.ArgumentParser:
 def run(command: Command, args: argparse.Namespace) -> int:
     """Exit code of a command; with `--json` its answers go to stdout and what people read to stderr."""
     if not getattr(args, "json", False):
-        found = command.main(args)
-        return found if isinstance(found, int) else 0
+        return code_of(command.main(args))
     with tempfile.TemporaryDirectory() as folder:
         if command.rows and args.output in (Path("submission.csv"), Path("groups.csv")):
             args.output = Path(folder) / args.output  # nobody asked for a file
         with contextlib.redirect_stdout(sys.stderr):
             found = command.main(args)
-        code = found if isinstance(found, int) else 0
+        code = code_of(found)
+        found = found[1] if isinstance(found, tuple) else found
         if command.rows:
             skipped = Path(f"{args.output}.skipped.csv")
             found = {"answers": rows_of(args.output), "skipped": rows_of(skipped) if skipped.exists() else []}
     print(json.dumps(plain(found), indent=2))
     return code
+
+
+def code_of(found: Any) -> int:
+    """The exit code in what a command's `main` returns."""
+    found = found[0] if isinstance(found, tuple) else found
+    return found if isinstance(found, int) else 0
 
 
 def rows_of(path: Path) -> list[dict]:

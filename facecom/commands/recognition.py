@@ -73,16 +73,37 @@ def on_pairs(args, siamese, threshold, options):
 
 
 def on_gallery(args, siamese, threshold, options):
-    from facecom.data import folders
     from facecom.inference import submission
     from facecom.report import explain
 
+    table = testing.photos_of(args)
+    known = known_people(args, siamese, options, table)
+    written = submission.write_identified(table, known, siamese, threshold, args.output, **options)
+    return written, lambda: explain.identified_pairs(table, known.table, *written.values.T)
+
+
+def known_people(args, siamese, options, table=None):
+    """`submission.Known` of `--gallery`: a folder of photos a person, or a gallery that `enroll.py` has made.
+
+    table: photos that may be copies of the folder's (None: not looked for). Raises FacecomError.
+    """
+    from facecom.data import folders
+    from facecom.inference import submission
+    from facecom.inference.gallery import Gallery, is_gallery
+    from facecom.inference.verifier import FaceVerifier
+
+    if is_gallery(args.gallery):
+        if args.same_photo == "on":
+            raise FacecomError(f"--same_photo on: {args.gallery} holds faces alone: give a folder of photos")
+        gallery = Gallery(args.gallery, FaceVerifier.of(siamese, args.far))
+        known = gallery.known()
+        print(gallery.about())
+        return known
     people = folders.task_b_table(args.gallery)
     people = people[people.condition == "clean"].reset_index(drop=True)
-    table = testing.photos_of(args)
-    testing.look_for_copies(args, siamese, [*table.path, *people.path])
-    written = submission.write_identified(table, people, siamese, threshold, args.output, **options)
-    return written, lambda: explain.identified_pairs(table, people, *written.values.T)
+    if table is not None:
+        testing.look_for_copies(args, siamese, [*table.path, *people.path])
+    return submission.known_people(people, siamese, **options)
 
 
 def on_flat(args, siamese, threshold, options):
@@ -97,7 +118,6 @@ def on_flat(args, siamese, threshold, options):
 
 def on_all_faces(args, siamese, threshold, options):
     """`--faces all`, with pairs or with a gallery."""
-    from facecom.data import folders
     from facecom.data.pairs import read_pairs
     from facecom.inference import faces
 
@@ -105,10 +125,8 @@ def on_all_faces(args, siamese, threshold, options):
         pairs, folder = read_pairs(args.pairs), args.img_dir or args.pairs.parent
         written = faces.write_pair_faces(pairs, folder, siamese, threshold, args.output, **options)
     else:
-        people = folders.task_b_table(args.gallery)
-        people = people[people.condition == "clean"].reset_index(drop=True)
-        table = testing.photos_of(args)
-        written = faces.write_identity_faces(table, people, siamese, threshold, args.output, **options)
+        table, known = testing.photos_of(args), known_people(args, siamese, options)
+        written = faces.write_identity_faces(table, known, siamese, threshold, args.output, **options)
     return written, None
 
 
@@ -174,7 +192,8 @@ def arguments(description: str) -> argparse.ArgumentParser:
     group = parser.add_argument_group("Task B")
     group.add_argument("--pairs", type=Path, metavar="CSV", help="pairs to compare; relative paths start at --img_dir, "
                        "or at the file's folder")  # fmt: skip
-    group.add_argument("--gallery", type=Path, metavar="DIR", help="known people: a folder of photos a person")
+    group.add_argument("--gallery", type=Path, metavar="DIR", help="known people: a folder of photos a "
+                       "person, or a gallery that enroll.py has made")  # fmt: skip
     group.add_argument(
         "--nearest", type=int, metavar="K", help="flat folder: each photo's K nearest instead of all pairs"
     )

@@ -45,8 +45,8 @@ class Written:
 
 @dataclass(frozen=True)
 class Known:
-    """The people to compare with. table: `path`, `file`, `identity`, a row a photo; templates: of its N photos; skipped:
-    (file, reason) of those that could not be read, whose templates are NaN."""
+    """The people to compare with. table: `path`, `file`, `identity`, a row a photo; templates: of these;
+    skipped: (file, reason) of those that could not be read, whose templates are NaN."""
 
     table: pd.DataFrame
     templates: Templates

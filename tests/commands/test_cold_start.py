@@ -15,7 +15,7 @@ from facecom.synthetic import write_sample
 ROOT = Path(__file__).resolve().parents[2]
 
 #: Packages that take long to import and belong to training, reports and other networks.
-SLOW = {"albumentations", "gradio", "matplotlib", "scipy", "sklearn", "sympy", "timm", "torchvision"}
+SLOW = {"albumentations", "gradio", "lancedb", "matplotlib", "scipy", "sklearn", "sympy", "timm", "torchvision"}
 
 #: Runs a script as Python does, and says at its end what was imported.
 RUN = """

@@ -78,8 +78,8 @@ class Gallery:
             else:
                 todo[key] = state
         keys = list(todo)
-        options = {"batch_size": self.verifier.batch_size, "workers": self.verifier.workers, "progress": progress}
-        for batch in stream([file for _, file in keys], siamese, **options):
+        how = {"batch_size": self.verifier.batch_size, "workers": self.verifier.workers, "progress": progress}
+        for batch in stream([file for _, file in keys], siamese, **how):  # type: ignore[arg-type]
             found.unreadable += [(keys[row][1], reason) for row, reason in batch.skipped]
             if batch.answers is not None:
                 chosen = [keys[row] for row in batch.rows]
@@ -125,8 +125,8 @@ class Gallery:
         rows, found = nearest_people(templates[readable], known.templates, people, k)
         same = pd.array((found <= self.verifier.threshold).ravel(), dtype="boolean")
         width = rows.shape[1]
-        same[~np.repeat(templates.told[readable], width)] = pd.NA
-        names = [name_of(photos[row], row) for row in readable]
+        same[~np.repeat(templates.tell(np.full(len(templates), np.inf))[readable], width)] = pd.NA
+        names = [name_of(photos[row], row) for row in readable.tolist()]
         return pd.DataFrame(
             {
                 "filename": np.repeat(np.array(names, object), width),
@@ -172,8 +172,8 @@ class Gallery:
             if stored and stored.get(part) != made_by[part]:
                 now = "" if part == "weights" else f" ({stored.get(part)}; now {made_by[part]})"
                 raise FacecomError(
-                    f"{self.path}: was made by other {what}{now}: give --weights and flags as then, or enrol the people "
-                    "anew in another gallery"
+                    f"{self.path}: was made by other {what}{now}: give --weights and flags as then, or enrol the "
+                    "people anew in another gallery"
                 )
         return made_by
 
@@ -184,7 +184,7 @@ class Gallery:
             self._check()
             rows = self.store.read(["identity", "file", "quality", "embedding"])
             if rows is None or not rows.num_rows:
-                raise FacecomError(f"{self.path}: the gallery is empty: enroll.py --gallery {self.path} --img_dir people")
+                raise FacecomError(f"{self.path}: the gallery is empty: add people with enroll.py --img_dir people")
             table = pd.DataFrame({name: rows[name].to_pylist() for name in ("identity", "file")})
             table = table.assign(path=table.file, quality=rows["quality"].to_numpy())
             table = table.sort_values(["identity", "file"])

@@ -25,19 +25,20 @@ UNKNOWN: State = (-1, -1, "")
 
 def photos_of(photos: str | os.PathLike | Sequence[str | os.PathLike], name: str | None) -> Iterator[tuple[str, str]]:
     """(identity, absolute path) of what `Gallery.add` is given. Raises FacecomError without any photo."""
-    one = isinstance(photos, str | os.PathLike)
+    one = Path(photos) if isinstance(photos, str | os.PathLike) else None
     if name is not None and not name.strip():
         raise FacecomError("a person needs a name: give one that is not empty")
     if name is None:
-        if not one:
+        if one is None:
             raise FacecomError("photos need a name: give one, or a folder of folders, one a person")
-        table = task_b_table(Path(photos))
+        table = task_b_table(one)
         table = table[table.condition == "clean"]
-    elif one and Path(photos).is_dir():
-        table = flat_table(photos).assign(identity=name.strip())
+    elif one is not None and one.is_dir():
+        table = flat_table(one).assign(identity=name.strip())
         table = table[table.condition == "clean"]
     else:
-        table = listed_table([photos] if one else photos).assign(identity=name.strip())
+        named = [one] if one is not None else [Path(photo) for photo in photos]  # type: ignore[union-attr]
+        table = listed_table(named).assign(identity=name.strip())
     if not len(table):
         raise FacecomError(f"{photos}: only distorted copies: give clean photos")
     return zip(table.identity, map(os.path.abspath, table.path), strict=True)
@@ -79,7 +80,9 @@ def state_of(file: str, before: State | None) -> State | None:
     return status.st_size, status.st_mtime_ns, digest
 
 
-def rows_of(keys: Sequence[tuple[str, str]], states: Sequence[State | None], batch: Batch, made_by: dict) -> "pyarrow.Table":
+def rows_of(
+    keys: Sequence[tuple[str, str]], states: Sequence[State | None], batch: Batch, made_by: dict
+) -> "pyarrow.Table":
     """The rows of a batch of photos."""
     import pyarrow as pa
 
@@ -90,7 +93,8 @@ def rows_of(keys: Sequence[tuple[str, str]], states: Sequence[State | None], bat
             if np.isfinite(landmarks).all():
                 boxes[row] = box_of(landmarks)
     size = answers.outputs.shape[1]
-    columns = [*map(list, zip(*keys, strict=True)), *map(list, zip(*(state or UNKNOWN for state in states), strict=True))]
+    columns = [list(column) for column in zip(*keys, strict=True)]
+    columns += [list(column) for column in zip(*(state or UNKNOWN for state in states), strict=True)]
     columns += [[datetime.now(timezone.utc)] * count, *boxes.T, answers.quality, answers.confidence]
     columns += [pa.FixedSizeListArray.from_arrays(pa.array(np.ravel(answers.outputs), pa.float32()), size)]
     schema = schema_of(size, made_by)

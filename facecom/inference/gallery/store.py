@@ -144,8 +144,9 @@ class Store:
         """Deleted rows are only marked as such: write the others anew, as they are read."""
         import pyarrow as pa
 
-        names, rows = table.schema.names, table.search().to_batches()
-        table.add(pa.RecordBatchReader.from_batches(table.schema, (row.select(names) for row in rows)), mode="overwrite")
+        schema, rows = table.schema, table.search().to_batches()
+        kept = pa.RecordBatchReader.from_batches(schema, (row.select(schema.names) for row in rows))
+        table.add(kept, mode="overwrite")
 
     def _tidy(self, table) -> None:
         with warnings.catch_warnings():  # it warns of readers of older versions: they hold the lock
@@ -181,7 +182,7 @@ class Store:
             if make:
                 self.path.mkdir(parents=True, exist_ok=True)
             if self.path.is_dir() and (make or os.access(self.path, os.W_OK)):
-                lock.acquire()
+                lock.acquire(poll_interval=0.005)  # a commit takes milliseconds
         except OSError as error:
             raise FacecomError(write_error(self.path, error)) from error
         try:
