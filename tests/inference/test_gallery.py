@@ -235,12 +235,19 @@ def test_drawn_people_and_the_shipped_weights(tmp_path):
 
 
 def enrolling(*words) -> subprocess.Popen:
-    """A process that is ready to enrol, and does when it is given a line."""
+    """A process that enrols when `go` says so."""
     env = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
     command = [sys.executable, str(ROOT / "tests" / "enrolled.py"), *map(str, words)]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
-    assert process.stdout.readline() == "ready\n"
-    return process
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
+
+
+def go(*processes) -> None:
+    """All at once, when all are ready."""
+    for process in processes:
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        process.stdin.write("\n")
+        process.stdin.flush()
 
 
 def test_two_processes_at_once_lose_nothing(gallery, weights, tmp_path):
@@ -251,12 +258,10 @@ def test_two_processes_at_once_lose_nothing(gallery, weights, tmp_path):
         for person in sorted(folder.glob("p*")):
             person.rename(folder / f"{number}{person.name}")
     folders += [both, both]
-    for pair in (folders[:2], folders[2:]):
-        processes = [enrolling(gallery.path, folder, weights, 1, 0.002) for folder in pair]
-        for process in processes:
-            process.stdin.write("\n")
-            process.stdin.flush()
-        for process in processes:
+    processes = [enrolling(gallery.path, folder, weights, 1, 0.002) for folder in folders]
+    for pair in (processes[:2], processes[2:]):
+        go(*pair)
+        for process in pair:
             assert "unreadable=[]" in process.communicate(timeout=60)[0] and process.returncode == 0
     assert gallery.store.read(["file"]).num_rows == len(gallery.store.index()) == (12 + 12 + 6) * 3
     names = {f"{number}p{person}" for number in range(2) for person in range(12)} | {f"p{n}" for n in range(6)}
@@ -267,8 +272,7 @@ def test_two_processes_at_once_lose_nothing(gallery, weights, tmp_path):
 def test_after_a_kill_the_next_run_goes_on(gallery, network, weights, people, batches):
     paint_people(people, 20, 3)
     process = enrolling(gallery.path, people, weights, 1, 0.01)
-    process.stdin.write("\n")
-    process.stdin.flush()
+    go(process)
     while len(gallery.store.index()) < batches:
         assert process.poll() is None
     os.kill(process.pid, signal.SIGKILL)

@@ -41,3 +41,21 @@ def test_rows_of_nan_are_never_found():
     rows, _ = search.nearest(gallery[1:], gallery, 3)
     assert rows[:, 0].tolist() == [1, 2, 3]
     assert 0 not in rows
+
+
+def test_a_person_is_found_once_at_the_nearest_of_their_photos():
+    gallery = unit(60, 4, 16)
+    gallery[[4, 17]] = np.nan
+    probes, people = unit(9, 5, 16), np.random.default_rng(3).integers(0, 12, 60)
+    people[17] = 99  # who has no readable photo
+    rows, found = search.nearest_people(probes, gallery, people, 5)
+    apart = np.linalg.norm(probes[:, None] - gallery[None], axis=2)
+    for probe, truth in enumerate(apart):
+        best = {one: np.nanmin(truth[people == one]) for one in set(people) - {99}}
+        order = sorted(best, key=best.get)[:5]
+        assert people[rows[probe]].tolist() == order
+        np.testing.assert_allclose(found[probe], [best[one] for one in order], atol=1e-6)
+    assert search.nearest_people(probes, gallery, people, 50)[0].shape == (9, 12)
+    first = search.nearest(probes, gallery)
+    np.testing.assert_array_equal(search.nearest_people(probes, gallery, people)[0], first[0])
+    assert search.nearest_people(probes, np.full((3, 16), np.nan, np.float32), np.arange(3), 2)[0].shape == (9, 0)
