@@ -46,7 +46,9 @@ def nearest_people(
     probes, gallery = as_templates(probes), as_templates(gallery)
     usable = np.flatnonzero(gallery.readable)
     order = usable[np.argsort(people[usable], kind="stable")]
-    gallery, starts = gallery[order], np.flatnonzero(np.diff(people[order], prepend=-1))
+    starts = np.flatnonzero(np.diff(people[order], prepend=-1))
+    if not np.array_equal(order, np.arange(len(gallery))):  # millions are not copied for nothing
+        gallery = gallery[order]
     k = min(k, len(starts))
     rows = np.zeros((len(probes), max(k, 0)), int)
     found = np.zeros(rows.shape, np.float32)

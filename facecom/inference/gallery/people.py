@@ -181,18 +181,19 @@ class Gallery:
         """(all photos, whose each is: int [N]), read again where somebody has written."""
         version = self.store.version()
         if self._read is None or self._read[0] != version:
+            self._read = None  # its memory, before there is more
             self._check()
-            rows = self.store.read(["identity", "file", "quality", "embedding"])
-            if rows is None or not rows.num_rows:
+            rows, blocks = self.store.embeddings()
+            if not rows:
                 raise FacecomError(f"{self.path}: the gallery is empty: add people with enroll.py --img_dir people")
-            table = pd.DataFrame({name: rows[name].to_pylist() for name in ("identity", "file")})
-            table = table.assign(path=table.file, quality=rows["quality"].to_numpy())
-            table = table.sort_values(["identity", "file"])
-            order = table.index.to_numpy()
-            flat = rows["embedding"].combine_chunks().flatten().to_numpy()
-            faces = flat.reshape(len(table), -1)[order]
-            people = np.unique(table.identity.to_numpy(str), return_inverse=True)[1]
-            self._read = version, Known(table.reset_index(drop=True), Templates(faces)), people
+            table = pd.DataFrame(rows, columns=["identity", "file", "quality"]).sort_values(["identity", "file"])
+            place = np.argsort(table.index.to_numpy())
+            faces = np.empty((len(rows), blocks[0].shape[1]), np.float32)
+            for start in np.cumsum([0, *map(len, blocks)])[-2::-1]:
+                block = blocks.pop()
+                faces[place[start : start + len(block)]] = block
+            table = table.assign(path=table.file).reset_index(drop=True)
+            self._read = version, Known(table, Templates(faces)), pd.factorize(table.identity)[0]
         return self._read[1:]
 
     def _pooled(self, pool: str) -> tuple[Known, np.ndarray]:

@@ -11,6 +11,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from facecom.errors import FacecomError
 from facecom.files import write_error
 
@@ -44,6 +46,8 @@ def needed():
         raise FacecomError(
             f'a gallery that stays needs the package {error.name}: pip install "facecom[gallery]"'
         ) from None
+    # Processes that decode photos are forked later; they never touch LanceDB, which is idle then.
+    warnings.filterwarnings("ignore", "lancedb fork support is experimental", RuntimeWarning)
     return lancedb
 
 
@@ -98,6 +102,19 @@ class Store:
         with self._locked():
             table = self._open()
             return None if table is None else table.search().select(list(columns)).limit(None).to_arrow()
+
+    def embeddings(self) -> "tuple[list[tuple[str, str, float]], list[np.ndarray]]":
+        """(identity, file, quality) of all rows and, in the same order, their embeddings: blocks float32 [n, D]."""
+        rows: list[tuple[str, str, float]] = []
+        blocks: list[np.ndarray] = []
+        with self._locked():
+            table = self._open()
+            names = [*KEYS, "quality", "embedding"]
+            for batch in () if table is None else table.search().select(names).limit(None).to_batches():
+                rows += _columns(batch, names[:3])
+                block = batch["embedding"].flatten().to_numpy(zero_copy_only=False)
+                blocks.append(block.reshape(batch.num_rows, -1).copy())
+        return rows, blocks
 
     def write(self, rows: "pyarrow.Table") -> None:
         """Add rows (`schema_of`) in one commit; they replace those of the same identity and file.
@@ -204,6 +221,6 @@ def _metadata(table) -> dict[str, str]:
     return {name.decode(): value.decode() for name, value in (table.schema.metadata or {}).items()}
 
 
-def _columns(rows: "pyarrow.Table", names: Sequence[str]) -> Iterator[Any]:
+def _columns(rows: "pyarrow.Table | pyarrow.RecordBatch", names: Sequence[str]) -> Iterator[Any]:
     """Tuples of these columns, row by row."""
     return zip(*(rows[name].to_pylist() for name in names), strict=True)
