@@ -54,8 +54,9 @@ def paint_people(folder: Path, people: int, photos: int, seed: int = 0) -> Path:
     return folder
 
 
-if __name__ == "__main__":  # enrolled.py GALLERY FOLDER WEIGHTS BATCH WAIT
-    place, folder, weights, batch, wait = sys.argv[1:]
+if __name__ == "__main__":  # enrolled.py GALLERY WEIGHTS WAIT FOLDER...
+    place, weights, wait, *folders = sys.argv[1:]
     print("ready", flush=True)
     sys.stdin.readline()
-    print(Gallery(place, Colours(Path(weights), float(wait)).verifier(int(batch))).add(folder), flush=True)
+    for folder in folders:
+        print(Gallery(place, Colours(Path(weights), float(wait)).verifier(batch_size=1)).add(folder), flush=True)

@@ -2,7 +2,6 @@
 
 import os
 import warnings
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -92,7 +91,7 @@ class Gallery:
 
     def remove(self, *names: str) -> int:
         """Forget people, on the disk, too; returns how many photos. Raises FacecomError for a name that is unknown."""
-        known = {identity for identity, _ in self.store.index()}
+        known = set(self.store.people())
         for name in names:
             if name not in known:
                 near = get_close_matches(name, known, 3) or sorted(known)[:3]
@@ -102,8 +101,7 @@ class Gallery:
 
     def people(self) -> pd.DataFrame:
         """DataFrame[identity, photos]: how many photos of whom, sorted by name."""
-        counts = Counter(identity for identity, _ in self.store.index())
-        return pd.DataFrame(sorted(counts.items()), columns=["identity", "photos"])
+        return pd.DataFrame(sorted(self.store.people().items()), columns=["identity", "photos"])
 
     def search(self, photos: Photo | Sequence[Photo], k: int = 5, pool: str = "best") -> pd.DataFrame:
         """The k nearest people of each photo: DataFrame[filename, rank, identity, distance, same], nearest first.

@@ -6,6 +6,7 @@ The folder holds one table, `faces.lance`, and a lock that the system lets go wh
 import contextlib
 import os
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -103,6 +104,11 @@ class Store:
             table = self._open()
             return None if table is None else table.search().select(list(columns)).limit(None).to_arrow()
 
+    def people(self) -> dict[str, int]:
+        """{identity: rows}."""
+        rows = self.read(KEYS[:1])
+        return {} if rows is None else Counter(rows[KEYS[0]].to_pylist())
+
     def embeddings(self) -> "tuple[list[tuple[str, str, float]], list[np.ndarray]]":
         """(identity, file, quality) of all rows and, in the same order, their embeddings: blocks float32 [n, D]."""
         rows: list[tuple[str, str, float]] = []
@@ -142,6 +148,7 @@ class Store:
         quoted = ", ".join("'" + name.replace("'", "''") + "'" for name in names)
         with self._locked(), self._said():
             table = self._open()
+            self._index, self._seen = {}, None
             gone = table.delete(f"identity IN ({quoted})").num_deleted_rows if table is not None else 0
             if gone:
                 self._rewrite(table)
