@@ -98,7 +98,10 @@ def people_of(gallery: Path) -> "pd.DataFrame":
     """[path, file, identity] of the clean photos of the known people. Raises FacecomError for a folder without, and for
     a person who is called by a number, as those are whom nobody knows."""
     from facecom.data.folders import task_b_table
+    from facecom.inference.gallery import is_gallery
 
+    if is_gallery(gallery):
+        raise FacecomError(f"{gallery}: holds no photos: give the folder that it was made from")
     table = task_b_table(gallery)
     table = table[table.condition == "clean"].reset_index(drop=True)
     numbers = [name for name in table.identity if name.isdecimal()]

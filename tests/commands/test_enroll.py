@@ -128,6 +128,8 @@ def test_what_a_gallery_does_not_hold_cannot_be_asked(flags, people, here, capsy
     assert "holds faces alone" in capsys.readouterr().err
     assert run("B", *photos[:4], "--output", here / "a.csv") == 2  # the shipped weights
     assert "was made by other weights" in capsys.readouterr().err
+    assert run("B", "--img_dir", people, *flags[:2], "--output", here / "a.csv", script="group") == 2
+    assert "people.lance: holds no photos" in capsys.readouterr().err
     assert not (here / "a.csv").exists()
 
 
