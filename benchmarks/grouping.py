@@ -24,7 +24,8 @@ from facecom.data.folders import split_folders, task_b_table  # noqa: E402
 from facecom.data.holdback import hold_back  # noqa: E402
 from facecom.errors import FacecomError  # noqa: E402
 from facecom.evaluation import clustering, results  # noqa: E402
-from facecom.inference import ensemble, grouping, pipeline  # noqa: E402
+from facecom.inference import ensemble, pipeline  # noqa: E402
+from facecom.inference.people import grouping  # noqa: E402
 from facecom.inference.verifier import decide_at  # noqa: E402
 
 SHARES = (0.9, 0.95, 1.0, 1.05, 1.1, 1.15, 1.2)

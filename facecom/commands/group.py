@@ -118,7 +118,7 @@ def named(args: argparse.Namespace, siamese, faces: "pd.DataFrame", known, writt
     """
     import numpy as np
 
-    from facecom.inference import grouping
+    from facecom.inference.people import grouping
     from facecom.inference.verifier import decide_at
 
     limit = decide_at(siamese, args.far)["threshold"]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from facecom.inference import grouping
+from facecom.inference.people import grouping
 
 
 def faces(sizes, spread=0.05, seed=0):
