@@ -6,6 +6,8 @@ python test.py --pairs pairs.csv                    image1,image2[,same] -> imag
 python test.py --img_dir photos                     a flat folder: all pairs (--nearest K: of each photo the K best)
 python test.py --img_dir photos --gallery people    each photo identified among the people of the gallery
 python test.py --img_dir photos --gallery people.lance   the same with a gallery that enroll.py has made
+python test.py --img_dir probes --gallery people --pool  each folder of photos is one person and one answer
+python test.py --img_dir clip.mp4 --gallery people       who comes, from when to when
 """
 
 import argparse

@@ -28,6 +28,7 @@ from typing import Any
 
 from facecom import cli
 from facecom.commands import enroll, gender, group, recognition, training, verify
+from facecom.inference.people.clips import is_video
 from facecom.models import export
 from facecom.page import serve
 
@@ -54,6 +55,7 @@ def identify_arguments() -> argparse.ArgumentParser:
         "Who is on each photo?\n\n"
         "    facecom identify photos --gallery people     people/<name>/*.jpg are known\n"
         "    facecom identify a.jpg b.jpg --gallery people\n"
+        "    facecom identify clip.mp4 --gallery people   who comes, from when to when\n"
         "    facecom identify people                      each photo among the others, and scores\n"
         "    facecom identify --pairs pairs.csv           image1,image2: the same person?"
     ))  # fmt: skip
@@ -118,7 +120,7 @@ def report_arguments(task: str) -> argparse.ArgumentParser:
 
 
 def answer(module, args: argparse.Namespace) -> int:
-    if len(args.photos) == 1 and args.photos[0].is_dir():
+    if len(args.photos) == 1 and (args.photos[0].is_dir() or is_video(args.photos[0])):
         args.img_dir, args.photos = args.photos[0], []
     elif args.photos:
         args.img_dir = Path()  # what they are named from

@@ -7,7 +7,7 @@ from facecom import cli
 from facecom.commands import testing
 from facecom.errors import FacecomError
 
-# The four ways return what was written, and a function that gives the pairs of photos behind it, to explain.
+# The ways return what was written, and a function that gives the pairs of photos behind it, to explain.
 
 
 def on_identities(args, siamese, threshold, options):
@@ -82,6 +82,23 @@ def on_gallery(args, siamese, threshold, options):
     return written, lambda: explain.identified_pairs(table, known.table, *written.values.T)
 
 
+def on_folders(args, siamese, threshold, options):
+    """`--pool`: a folder of `--img_dir` is one person."""
+    from facecom.inference.people import pooling
+
+    table = testing.photos_of(args)
+    return pooling.write_pooled(
+        table, known_people(args, siamese, options), siamese, threshold, args.output, **options
+    ), None
+
+
+def on_video(args, siamese, threshold, options):
+    from facecom.inference.people import video
+
+    known, progress = known_people(args, siamese, options), options["progress"] and "pictures"
+    return video.write_tracks(args.img_dir, known, siamese, threshold, args.output, args.every, progress), None
+
+
 def known_people(args, siamese, options, table=None):
     """`submission.Known` of `--gallery`: a folder of photos a person, or a gallery that `enroll.py` has made.
 
@@ -133,17 +150,38 @@ def on_all_faces(args, siamese, threshold, options):
 def way_of(args: argparse.Namespace, here: Path):
     """Which of the functions above the flags and the folder ask for."""
     from facecom.data.folders import layout, photo_folder
+    from facecom.inference.people.clips import is_video
 
+    if args.every <= 0:
+        raise FacecomError(f"--every {args.every:g}: seconds from picture to picture, more than 0")
+    if args.img_dir and is_video(args.img_dir):
+        return video_way(args)
+    if args.pool and (args.pairs or not args.gallery or args.faces == "all" or args.explain):
+        raise FacecomError(
+            "--pool: one answer a folder of --img_dir: give it with --gallery DIR, and without --pairs, "
+            "--faces all and --explain"
+        )
     if args.faces == "all" and not (args.pairs or args.gallery):
         raise FacecomError("--faces all: give --gallery DIR of known people, or --pairs CSV; group.py sorts a folder")
     if args.pairs:
         return on_all_faces if args.faces == "all" else on_pairs
     args.img_dir = photo_folder(args.img_dir or here / "test_data", "B")
+    if args.pool:
+        return on_folders
     if args.gallery:
         return on_all_faces if args.faces == "all" else on_gallery
     if getattr(args, "photos", None):
         return on_flat
     return on_identities if layout(args.img_dir) == "identities" else on_flat
+
+
+def video_way(args: argparse.Namespace):
+    """`on_video`. Raises FacecomError for flags that a video cannot answer."""
+    if not args.gallery:
+        raise FacecomError(f"{args.img_dir}: a video: give --gallery DIR of known people, and each track is one answer")
+    if args.pairs or args.recipe or args.explain or args.same_photo == "on":
+        raise FacecomError(f"{args.img_dir}: a video: leave out --pairs, --recipe, --explain and --same_photo on")
+    return on_video
 
 
 def refuse_what_does_nothing(args: argparse.Namespace, way) -> None:
@@ -194,6 +232,18 @@ def arguments(description: str) -> argparse.ArgumentParser:
                        "or at the file's folder")  # fmt: skip
     group.add_argument("--gallery", type=Path, metavar="DIR", help="known people: a folder of photos a "
                        "person, or a gallery that enroll.py has made")  # fmt: skip
+    group.add_argument(
+        "--pool",
+        action="store_true",
+        help="with --gallery: each folder of --img_dir is one person, whose photos together are one answer",
+    )
+    group.add_argument(
+        "--every",
+        type=float,
+        default=0.5,
+        metavar="SECONDS",
+        help="--img_dir clip.mp4: look at a picture so often, and write a row for each person who comes and goes",
+    )
     group.add_argument(
         "--nearest", type=int, metavar="K", help="flat folder: each photo's K nearest instead of all pairs"
     )

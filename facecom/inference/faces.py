@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
@@ -88,14 +87,18 @@ def stream_faces(
         collate_fn=list,
         worker_init_fn=start_worker,
     )
-    aligner = next(iter(ensemble.aligners.values()))
     with tqdm(total=len(photos), desc=progress, unit="photo", disable=None if progress else True) as bar:
         for decoded in loader:
-            yield _faces_of(decoded, ensemble, threshold, aligner.device, aligner.amp)
+            yield faces_of(decoded, ensemble, threshold)
             bar.update(len(decoded))
 
 
-def _faces_of(decoded, ensemble: Ensemble, threshold: float, device, amp: torch.dtype | None) -> FaceBatch:
+def faces_of(
+    decoded: Sequence[tuple[int, np.ndarray | str, int]], ensemble: Ensemble, threshold: float = THRESHOLD
+) -> FaceBatch:
+    """The faces of some photos. decoded: (row, RGB uint8 [H, W, 3] or the reason why there is none, the photo's width
+    before it was scaled down); threshold: of the detector's score."""
+    aligner = next(iter(ensemble.aligners.values()))
     rows, numbers, boxes, scores, turns, main, heads = [], [], [], [], [], [], []
     without, skipped = [], []
     for row, photo, width in decoded:
@@ -103,7 +106,7 @@ def _faces_of(decoded, ensemble: Ensemble, threshold: float, device, amp: torch.
             skipped.append((row, photo))
             continue
         clean = without_impulses(photo)
-        faces = from_the_left(detect(clean, threshold, device, amp))
+        faces = from_the_left(detect(clean, threshold, aligner.device, aligner.amp))
         if not len(faces.scores):
             without.append(row)
         answers = largest(faces, photo.shape)

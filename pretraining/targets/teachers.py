@@ -16,6 +16,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
+from facecom.cli import cpu_has_bf16
 from facecom.errors import FacecomError
 
 #: Numbers an EdgeFace embedding has.
@@ -127,9 +128,10 @@ def teacher_embeddings(
 ) -> np.ndarray:
     """What the teachers say of each crop and its mirror image together: float32 [N, D], unit length.
 
-    crops: RGB uint8 [N, 112, 112, 3]; teachers: files; weights: as for `side_by_side`, evenly by default.
+    crops: RGB uint8 [N, 112, 112, 3]; teachers: files; weights: as for `side_by_side`, evenly by default;
+    amp: in bfloat16 where the processor has it.
     """
-    looks = [open_teacher(path, amp=amp) for path in teachers]
+    looks = [open_teacher(path, amp=amp and cpu_has_bf16()) for path in teachers]
     weights = weights or [1.0] * len(looks)
     starts = range(0, len(crops), BATCH)
 
