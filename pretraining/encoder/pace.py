@@ -11,13 +11,7 @@ from torch.nn import functional as F
 
 from facecom.models.backbones.convnext import LayerNorm2d
 from facecom.models.backbones.depthwise import speed_up as fast_depthwise
-
-
-class Pointwise(nn.Conv2d):
-    """A 1 x 1 nn.Conv2d as a linear layer."""
-
-    def forward(self, x):
-        return F.linear(x.permute(0, 2, 3, 1), self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)
+from facecom.models.backbones.pointwise import as_products
 
 
 class WideNorm(nn.LayerNorm):
@@ -32,8 +26,6 @@ class WideNorm(nn.LayerNorm):
 def speed_up(network: nn.Module) -> nn.Module:
     """Change the layers of the network that have a faster way, in place. Returns the network."""
     for module in network.modules():
-        if type(module) is nn.Conv2d and module.kernel_size == module.stride == (1, 1) and module.groups == 1:
-            module.__class__ = Pointwise
-        elif type(module) in (LayerNorm2d, timm.layers.LayerNorm2d):
+        if type(module) in (LayerNorm2d, timm.layers.LayerNorm2d):
             module.__class__ = WideNorm
-    return fast_depthwise(network)
+    return fast_depthwise(as_products(network))

@@ -2,11 +2,14 @@
 
 import numpy as np
 import pytest
+import torch
 
 from facecom.data.images import CROP_SIZE
 from facecom.faces import detect as detection
 from facecom.faces.alignment import TEMPLATE
 from facecom.faces.detect import Faces, boxes_of, covered, head, largest, out_of_head, overlaps, sides_of, turns_of
+from facecom.models import checkpoint
+from facecom.models.backbones.pointwise import Pointwise
 from facecom.synthetic import draw_person, draw_scene
 
 
@@ -74,3 +77,14 @@ def test_where_there_is_nobody_nobody_is_found():
 def test_the_pyramid_ends_with_a_small_picture():
     assert [scale for scale, _ in detection.pyramid(np.zeros((500, 1200, 3), np.uint8))] == [1, 1 / 4, 1 / 16]
     assert [p.shape for _, p in detection.pyramid(np.zeros((3, 2, 3), np.uint8))] == [(3, 2, 3)]
+
+
+def test_the_fast_detector_says_what_the_plain_one_says():
+    plain = checkpoint.load(None, "detector").model
+    photo = draw_person(3, 0)[0]
+    found, expected = detection.detect(photo), detection.detect(photo, model=plain)
+    np.testing.assert_allclose(found.scores, expected.scores, atol=1e-4)
+    np.testing.assert_allclose(found.landmarks, expected.landmarks, atol=0.05)
+    assert len(found.scores) == 1
+    kinds = {type(module) for module in detection.shipped_detector("cpu").modules()}
+    assert Pointwise in kinds and torch.nn.BatchNorm2d not in kinds

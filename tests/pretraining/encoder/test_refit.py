@@ -5,8 +5,9 @@ import copy
 import numpy as np
 import torch
 
+from facecom.models.backbones.pointwise import Pointwise
 from facecom.models.networks import SiameseNet
-from pretraining.encoder.pace import Pointwise, WideNorm, speed_up
+from pretraining.encoder.pace import WideNorm, speed_up
 from pretraining.encoder.refit import least_squares, refit
 
 
