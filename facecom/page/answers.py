@@ -7,6 +7,7 @@ import numpy as np
 
 import facecom
 from facecom.conditions import DISTORTIONS, distort
+from facecom.errors import FacecomError
 
 CANNOT_TELL = "The face was not found well enough, or the photo is too bad."
 
@@ -66,6 +67,13 @@ def gender_of(photo: np.ndarray | None, *severities: int) -> tuple[np.ndarray | 
         return photo, looked_at, answer("", "Cannot tell", CANNOT_TELL, face)
     probability = found.p_female if found.gender == "female" else 1 - found.p_female
     return photo, looked_at, answer("yes", found.gender.capitalize(), f"probability {probability:.3f}", face)
+
+
+def needed(photo: np.ndarray | None) -> np.ndarray:
+    """The photo. Raises FacecomError without one."""
+    if photo is None:
+        raise FacecomError("a photo, please")
+    return photo
 
 
 def answer(kind: str, words: str, *lines: str) -> str:

@@ -9,48 +9,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from facecom.data.images import LONGEST_SIDE, shrink
+from facecom.data.images import LONGEST_SIDE_FACES, shrink
 from facecom.errors import FacecomError
-from facecom.faces.alignment import box_of
 from facecom.page import answers
+from facecom.page.answers import needed
+from facecom.page.people import Known
 
 if TYPE_CHECKING:
     import gradio
-
-
-class Known:
-    """The people who were enrolled since the server began, in memory: names, and embeddings float32 [D]."""
-
-    def __init__(self):
-        self.names: list[str] = []
-        self.embeddings: list[np.ndarray] = []
-
-    def enrol(self, photo: np.ndarray, name: str) -> dict:
-        """Remember a photo of a person. Returns {`people`: {name: photos}}."""
-        name = (name or "").strip()
-        if photo is None or not name:
-            raise FacecomError("a photo and a name, please")
-        embedding = answers.verifier().embed([photo])[0]
-        self.names.append(name)
-        self.embeddings.append(embedding)
-        return {"people": {known: self.names.count(known) for known in sorted(set(self.names))}}
-
-    def identify(self, photo: np.ndarray) -> dict:
-        """The nearest of those enrolled: `identity`, `distance` (0 to 2), `same` (None: cannot tell)."""
-        if not self.names:
-            raise FacecomError("nobody is enrolled: send a photo and a name to /enrol")
-        verifier = answers.verifier()
-        # Here, so that `--help` does not wait for torch.
-        from facecom.inference.pipeline import collect
-        from facecom.inference.search import nearest
-        from facecom.inference.templates import Templates
-
-        templates = verifier.ensemble.templates(collect([needed(photo)], verifier.ensemble, workers=0)[0])
-        rows, found = nearest(templates, Templates(np.stack(self.embeddings)))
-        distance = float(found[0, 0])
-        told = bool(templates.tell(found[:, 0])[0])
-        same = bool(distance <= verifier.threshold) if told else None
-        return {"identity": self.names[rows[0, 0]], "distance": distance, "same": same}
 
 
 def verify(first: np.ndarray, second: np.ndarray) -> dict:
@@ -70,25 +36,21 @@ def gender(photo: np.ndarray) -> dict:
 
 
 def faces(photo: np.ndarray) -> list[dict]:
-    """A face each: box `x`, `y`, `width`, `height` of its aligned crop and `landmarks` [5][2], in pixels of the photo,
-    and `confidence` (0 to 1). Empty where no face was found."""
-    small = shrink(needed(photo), LONGEST_SIDE)
-    aligner = next(iter(answers.verifier().ensemble.aligners.values()))
-    found = aligner([small])
+    """Every face, from the left: box `x`, `y`, `width`, `height` and `landmarks` [5][2] in pixels of the photo,
+    `rotation` (degrees clockwise: 0, 90, 180, 270), and `confidence` (0 to 1). Empty where no face was found."""
+    from facecom.conditions.impulses import without_impulses
+    from facecom.faces.detect import detect, turns_of
+    from facecom.inference.faces import from_the_left
+
+    small = without_impulses(shrink(needed(photo), LONGEST_SIDE_FACES))
+    found = from_the_left(detect(small))
+    scale = photo.shape[1] / small.shape[1]
     rows = []
-    for landmarks, confidence in zip(found.landmarks, found.confidence, strict=True):
-        if np.isnan(landmarks).any():
-            continue
-        landmarks = landmarks * (photo.shape[1] / small.shape[1])
-        row = dict(zip(("x", "y", "width", "height"), box_of(landmarks), strict=True))
-        rows.append(row | {"confidence": known(confidence), "landmarks": landmarks.round(1).tolist()})
+    for landmarks, score, box in zip(*found, strict=True):
+        row = dict(zip(("x", "y", "width", "height"), (round(float(value) * scale, 1) for value in box), strict=True))
+        row |= {"rotation": int(turns_of(landmarks[None])[0]), "confidence": float(score)}
+        rows.append(row | {"landmarks": (landmarks * scale).round(1).tolist()})
     return rows
-
-
-def needed(photo: np.ndarray | None) -> np.ndarray:
-    if photo is None:
-        raise FacecomError("a photo, please")
-    return photo
 
 
 def known(value: float) -> float | None:

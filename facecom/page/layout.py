@@ -9,6 +9,7 @@ from facecom.conditions import DISTORTIONS
 from facecom.errors import FacecomError
 from facecom.page import api
 from facecom.page.answers import gender_of, same_person
+from facecom.page.people import Known, everybody, introduce, listed
 from facecom.synthetic import draw_person
 
 if TYPE_CHECKING:
@@ -32,6 +33,12 @@ CSS = """
   display: grid; grid-template-columns: repeat(auto-fill, minmax(min(45%, 220px), 1fr));
   background: var(--block-background-fill);
 }
+.faces {border-collapse: collapse; margin: .3em 0}
+.faces td, .faces th {
+  text-align: left; padding: .2em 1.2em .2em 0 !important; border: 0 !important;
+  border-bottom: 1px solid #9aa0a6 !important;
+}
+.faces caption {text-align: left; font-weight: 600}
 .yes {border-color: #188038} .no {border-color: #c5221f}
 """
 
@@ -63,21 +70,47 @@ def page(folder: Path) -> "gradio.Blocks":
             sliders = severity_sliders("Make the photo worse")
             react([photo, *sliders], gender_of, [preview, looked_at, result])
             gr.Examples([[examples[seeds]] for seeds in SINGLES], [photo], label=DRAWN)
+        with gr.Tab("Everybody"):
+            everybody_tab()
         api.endpoints()
     return blocks
 
 
-def photo_input(label: str) -> "gradio.Image":
+def everybody_tab() -> None:
+    """Every face of a photo, and the people whom this session knows."""
     import gradio as gr
 
-    return gr.Image(label=label, type="numpy", image_mode="RGB", sources=["upload", "webcam", "clipboard"], height=260)
+    people = gr.State(Known)
+    with gr.Row():
+        group = photo_input("Group photo", min_width=320)
+        shown = photo_output("Who is on it", min_width=320)
+    result = gr.HTML(everybody(None, Known())[1], padding=False)
+    gr.Markdown("**Who is who?** A photo and a name each; they are known until this page is closed or loaded again.")
+    with gr.Row():
+        portrait = photo_input("Photo of one person")
+        with gr.Column():
+            name = gr.Textbox(label="Name", max_length=100)
+            add = gr.Button("Remember", variant="primary")
+            known = gr.HTML(listed(Known()), padding=False)
+    how = {"show_progress": "hidden", "api_visibility": "private"}
+    group.change(everybody, [group, people], [shown, result], trigger_mode="always_last", **how)
+    gr.on([add.click, name.submit], introduce, [portrait, name, people], [people, name, known], **how).then(
+        everybody, [group, people], [shown, result], **how
+    )
 
 
-def photo_output(label: str) -> "gradio.Image":
+def photo_input(label: str, **more) -> "gradio.Image":
+    import gradio as gr
+
+    sources = ["upload", "webcam", "clipboard"]
+    return gr.Image(label=label, type="numpy", image_mode="RGB", sources=sources, height=260, **more)
+
+
+def photo_output(label: str, **more) -> "gradio.Image":
     import gradio as gr
 
     # Only this button: another would share the photo on the web.
-    return gr.Image(label=label, interactive=False, buttons=["fullscreen"], height=260)
+    return gr.Image(label=label, interactive=False, buttons=["fullscreen"], height=260, **more)
 
 
 def severity_sliders(label: str) -> list["gradio.Slider"]:
