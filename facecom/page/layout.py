@@ -92,18 +92,20 @@ def everybody_tab() -> None:
             name = gr.Textbox(label="Name", max_length=100)
             add = gr.Button("Remember", variant="primary")
             known = gr.HTML(listed(Known()), padding=False)
-    how = {"show_progress": "hidden", "api_visibility": "private"}
-    group.change(everybody, [group, people], [shown, result], trigger_mode="always_last", **how)
-    gr.on([add.click, name.submit], introduce, [portrait, name, people], [people, name, known], **how).then(
-        everybody, [group, people], [shown, result], **how
-    )
+    react([group], everybody, [shown, result], people)
+    told = gr.on(
+        [add.click, name.submit], introduce, [portrait, name, people], [people, name, known], show_progress="hidden",
+        api_visibility="private",
+    )  # fmt: skip
+    told.then(everybody, [group, people], [shown, result], show_progress="hidden", api_visibility="private")
 
 
 def photo_input(label: str, **more) -> "gradio.Image":
     import gradio as gr
 
-    sources = ["upload", "webcam", "clipboard"]
-    return gr.Image(label=label, type="numpy", image_mode="RGB", sources=sources, height=260, **more)
+    return gr.Image(
+        label=label, type="numpy", image_mode="RGB", sources=["upload", "webcam", "clipboard"], height=260, **more
+    )
 
 
 def photo_output(label: str, **more) -> "gradio.Image":
@@ -122,12 +124,13 @@ def severity_sliders(label: str) -> list["gradio.Slider"]:
         return [gr.Slider(0, 5, 0, step=1, label=name, min_width=140, buttons=[]) for name in DISTORTIONS]
 
 
-def react(inputs: list, function, outputs: list) -> None:
-    """Answer again whenever an input changes; of changes that come faster than answers only the last counts."""
+def react(inputs: list, function, outputs: list, *more) -> None:
+    """Answer again whenever an input changes; of changes that come faster than answers only the last counts. more:
+    inputs whose changes are not waited for."""
     import gradio as gr
 
     gr.on(
-        [one.change for one in inputs], function, inputs, outputs, trigger_mode="always_last", show_progress="hidden",
+        [one.change for one in inputs], function, [*inputs, *more], outputs, trigger_mode="always_last", show_progress="hidden",
         api_visibility="private",
     )  # fmt: skip
 

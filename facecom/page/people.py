@@ -27,7 +27,7 @@ class Known:
         self.names: list[str] = []
         self.embeddings: list[np.ndarray] = []
 
-    def enrol(self, photo: np.ndarray, name: str) -> dict:
+    def enrol(self, photo: np.ndarray | None, name: str) -> dict:
         """Remember a photo of a person. Returns {`people`: {name: photos}}."""
         name = (name or "").strip()
         if photo is None or not name:
