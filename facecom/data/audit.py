@@ -1,6 +1,8 @@
 """What is wrong with a data set: people or photos on both sides, labels that contradict each other."""
 
 import hashlib
+import os
+import stat
 from collections import defaultdict
 from pathlib import Path
 
@@ -65,8 +67,8 @@ def _shared_identities(train: pd.DataFrame, val: pd.DataFrame) -> list[tuple]:
 
 def _identical(train: pd.DataFrame, val: pd.DataFrame) -> list[tuple[str, str, int]]:
     """Pairs of files with the same content, and its bytes. Only files of a size that both splits have are read."""
-    sizes = [[Path(path).stat().st_size for path in table["path"]] for table in (train, val)]
-    common = set(sizes[0]) & set(sizes[1])
+    sizes = [[_size(path) for path in table["path"]] for table in (train, val)]
+    common = set(sizes[0]) & set(sizes[1]) - {None, 0}
     found = defaultdict(list)
     for path, file, size in zip(train["path"], train["file"], sizes[0], strict=True):
         if size in common:
@@ -76,6 +78,15 @@ def _identical(train: pd.DataFrame, val: pd.DataFrame) -> list[tuple[str, str, i
         if size in common:
             pairs += [(other, file, size) for other in found.get(_digest(path), ())]
     return pairs
+
+
+def _size(path: str) -> int | None:
+    """Bytes of a file that can be read, else None: pipes and links that lead nowhere bear photos' names, too."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_size if stat.S_ISREG(found.st_mode) and os.access(path, os.R_OK) else None
 
 
 def _digest(path: str) -> bytes:
