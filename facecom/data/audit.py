@@ -68,7 +68,7 @@ def _shared_identities(train: pd.DataFrame, val: pd.DataFrame) -> list[tuple]:
 def _identical(train: pd.DataFrame, val: pd.DataFrame) -> list[tuple[str, str, int]]:
     """Pairs of files with the same content, and its bytes. Only files of a size that both splits have are read."""
     sizes = [[_size(path) for path in table["path"]] for table in (train, val)]
-    common = set(sizes[0]) & set(sizes[1]) - {None, 0}
+    common = set(sizes[0]) & set(sizes[1]) - {0}
     found = defaultdict(list)
     for path, file, size in zip(train["path"], train["file"], sizes[0], strict=True):
         if size in common:
@@ -80,13 +80,26 @@ def _identical(train: pd.DataFrame, val: pd.DataFrame) -> list[tuple[str, str, i
     return pairs
 
 
-def _size(path: str) -> int | None:
-    """Bytes of a file that can be read, else None: pipes and links that lead nowhere bear photos' names, too."""
+def contradictions(table: pd.DataFrame, label: str) -> list[tuple[str, str]]:
+    """Pairs of files with the same content and two labels, the first of each content. label: the column."""
+    known: dict[bytes, tuple] = {}
+    found = []
+    sizes = table["path"].map(_size)
+    several = table[(sizes > 0) & (table.groupby(sizes)[label].transform("nunique") > 1)]
+    for path, file, said in several[["path", "file", label]].itertuples(index=False):
+        other, before = known.setdefault(_digest(path), (file, said))
+        if before != said:
+            found.append((other, file))
+    return found
+
+
+def _size(path: str) -> int:
+    """Bytes of a file that can be read, else 0: pipes and links that lead nowhere bear photos' names, too."""
     try:
         found = os.stat(path)
     except OSError:
-        return None
-    return found.st_size if stat.S_ISREG(found.st_mode) and os.access(path, os.R_OK) else None
+        return 0
+    return found.st_size if stat.S_ISREG(found.st_mode) and os.access(path, os.R_OK) else 0
 
 
 def _digest(path: str) -> bytes:
