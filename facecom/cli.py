@@ -5,6 +5,7 @@ Importing this module does not import torch: `--help` is instant.
 
 import argparse
 import contextlib
+import logging
 import os
 import platform
 import signal
@@ -95,7 +96,7 @@ def run(
     )
     before = _stop_on_sigterm()
     try:
-        with _reader_may_leave():
+        with _reader_may_leave(), _decoders_are_quiet():
             found = main(parse(parser, argv, recipes))
         code = found if isinstance(found, int) else 0
     except FacecomError as error:
@@ -112,6 +113,20 @@ def run(
         if before is not None:
             signal.signal(signal.SIGTERM, before)
     sys.exit(code)
+
+
+@contextlib.contextmanager
+def _decoders_are_quiet() -> Iterator[None]:
+    """What Pillow remarks about damaged photos is not for users: they are told which were left out, and why."""
+    logger = logging.getLogger("PIL")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        try:
+            yield
+        finally:
+            logger.setLevel(level)
 
 
 class Terminated(BaseException):

@@ -50,7 +50,8 @@ def place_of(path: str | os.PathLike) -> Place:
 def write_whole(path: str | os.PathLike, mode: str = "w", **open_kwargs) -> Iterator[IO]:
     """Open file to write `path` with, which appears only when everything is written.
 
-    mode, open_kwargs: as for `open`. Text is UTF-8 unless `encoding` says otherwise. Missing folders above are made.
+    mode, open_kwargs: as for `open`. Text is UTF-8 unless `encoding` says otherwise; bytes of a file name that are not
+    are written as `\\udc..`. Missing folders above are made.
     The file lies under a temporary name in the same folder, reaches the disk (fsync) and is renamed; after any
     exception it is gone and an older file at `path` is as it was. A link is followed; a device or a pipe is written to
     at the end. Raises FacecomError when the system refuses (full disk, no permission) and where `place_of` does, naming
@@ -59,6 +60,7 @@ def write_whole(path: str | os.PathLike, mode: str = "w", **open_kwargs) -> Iter
     place = place_of(path)
     if "b" not in mode:
         open_kwargs.setdefault("encoding", "utf-8")
+        open_kwargs.setdefault("errors", "backslashreplace")  # file names need not be text
     temporary = None
     try:
         folder = None if place.stream else place.path.parent

@@ -18,5 +18,6 @@ def without_impulses(photo: np.ndarray) -> np.ndarray:
     """RGB uint8 [H, W, 3] -> the same photo, or where it is full of impulses its 3 x 3 median."""
     median = cv2.medianBlur(photo, 3)
     red, green, blue = cv2.split(cv2.absdiff(photo, median))
-    far_off = cv2.compare(cv2.max(cv2.max(red, green), blue), FAR_OFF, cv2.CMP_GT)  # ten times as fast as NumPy
+    highest = cv2.max(cv2.max(red, green), blue)  # ten times as fast as NumPy
+    far_off = cv2.threshold(highest, FAR_OFF, 255, cv2.THRESH_BINARY)[1]  # `compare` knows no photo of one pixel
     return median if cv2.countNonZero(far_off) >= LEAST_SHARE * far_off.size else photo

@@ -1,6 +1,8 @@
 """What is wrong with a data set: people or photos on both sides, labels that contradict each other."""
 
 import hashlib
+import os
+import stat
 from collections import defaultdict
 from pathlib import Path
 
@@ -65,8 +67,8 @@ def _shared_identities(train: pd.DataFrame, val: pd.DataFrame) -> list[tuple]:
 
 def _identical(train: pd.DataFrame, val: pd.DataFrame) -> list[tuple[str, str, int]]:
     """Pairs of files with the same content, and its bytes. Only files of a size that both splits have are read."""
-    sizes = [[Path(path).stat().st_size for path in table["path"]] for table in (train, val)]
-    common = set(sizes[0]) & set(sizes[1])
+    sizes = [[_size(path) for path in table["path"]] for table in (train, val)]
+    common = set(sizes[0]) & set(sizes[1]) - {0}
     found = defaultdict(list)
     for path, file, size in zip(train["path"], train["file"], sizes[0], strict=True):
         if size in common:
@@ -76,6 +78,28 @@ def _identical(train: pd.DataFrame, val: pd.DataFrame) -> list[tuple[str, str, i
         if size in common:
             pairs += [(other, file, size) for other in found.get(_digest(path), ())]
     return pairs
+
+
+def contradictions(table: pd.DataFrame, label: str) -> list[tuple[str, str]]:
+    """Pairs of files with the same content and two labels, the first of each content. label: the column."""
+    known: dict[bytes, tuple] = {}
+    found = []
+    sizes = table["path"].map(_size)
+    several = table[(sizes > 0) & (table.groupby(sizes)[label].transform("nunique") > 1)]
+    for path, file, said in several[["path", "file", label]].itertuples(index=False):
+        other, before = known.setdefault(_digest(path), (file, said))
+        if before != said:
+            found.append((other, file))
+    return found
+
+
+def _size(path: str) -> int:
+    """Bytes of a file that can be read, else 0: pipes and links that lead nowhere bear photos' names, too."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return 0
+    return found.st_size if stat.S_ISREG(found.st_mode) and os.access(path, os.R_OK) else 0
 
 
 def _digest(path: str) -> bytes:

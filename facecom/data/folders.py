@@ -1,5 +1,6 @@
 """Folders of photos: a data set as one table. No file of the user's is moved."""
 
+import os
 import re
 import warnings
 from collections.abc import Iterable, Sequence
@@ -9,7 +10,7 @@ import pandas as pd
 
 from facecom.conditions import condition_of
 from facecom.data.images import PHOTO_TYPES
-from facecom.data.listing import folders_in, is_photo, name_ignored, name_strays, photos_in
+from facecom.data.listing import as_text, folders_in, is_photo, name_ignored, name_strays, photos_in
 from facecom.errors import FacecomError, FacecomWarning
 
 GENDERS = ("male", "female")
@@ -201,6 +202,8 @@ def _existing(folder: str | Path, remedy: str = "check the path") -> Path:
     folder = Path(folder)
     if not folder.is_dir():
         raise FacecomError(f"{folder}: {'a file, not a folder' if folder.exists() else 'no such folder'}; {remedy}")
+    if not os.access(folder, os.R_OK | os.X_OK):
+        raise FacecomError(f"{folder}: no permission to read this folder; {remedy}")
     return folder
 
 
@@ -215,5 +218,6 @@ def _found_instead(folder: Path) -> str:
 
 
 def _row(path: Path, file: str) -> dict:
+    path, file = Path(as_text(str(path))), as_text(file)
     photo, condition = condition_of(path)
     return {"path": str(path), "file": file, "photo": photo, "condition": condition}

@@ -3,13 +3,15 @@
 Many from a camera must fit in memory, and training must see what testing sees.
 """
 
+import errno
 import os
+import stat
 from functools import cache
 from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from facecom.errors import FacecomError
 
@@ -30,36 +32,52 @@ HEIF_TYPES = frozenset((".heic", ".heif"))
 
 EXIF_ORIENTATION = 0x0112
 
+#: Pixels that are converted at a time.
+STRIP = 1 << 24
+
 
 def read_photo(path: str | os.PathLike) -> np.ndarray:
     """A photo as RGB uint8 [H, W, 3], turned as its EXIF orientation says.
 
-    Grey, palette and CMYK are converted, 16-bit grey is scaled to 8 bits, transparent pixels show mid grey, of an
-    animation the first picture counts. Raises FacecomError, beginning with the path, for what is not a whole photo.
+    Grey, palette and CMYK are converted, deeper grey is scaled to 8 bits, transparent pixels show mid grey, of an
+    animation the first picture counts; EXIF that is damaged does not. Raises FacecomError, beginning with the path, for
+    what is not a whole photo. Pipes and devices are not opened: they may never end.
     """
     try:
-        with _open(path) as file:
-            image: Image.Image = file
-            if image.getexif().get(EXIF_ORIENTATION, 1) != 1:
-                image = ImageOps.exif_transpose(image)
-            return np.array(_rgb(image))
-    except FileNotFoundError:
-        raise FacecomError(f"{path}: no such file") from None
-    except IsADirectoryError:
-        raise FacecomError(f"{path}: a folder, not a photo") from None
+        if not stat.S_ISREG(mode := os.stat(path).st_mode):
+            raise FacecomError(f"{path}: {'a folder' if stat.S_ISDIR(mode) else 'a pipe or a device'}, not a photo")
+        with _open(path) as image:
+            return _turned(_pixels(image), _orientation(image))
+    except FacecomError:
+        raise
+    except (FileNotFoundError, NotADirectoryError):
+        reason = "a link that leads nowhere" if os.path.islink(path) else "no such file"
+        reason = "its name is not UTF-8; rename it" if "\\udc" in str(path) else reason
     except PermissionError:
-        raise FacecomError(f"{path}: no permission to read it") from None
+        reason = "no permission to read it"
     except UnidentifiedImageError:
-        kind = Path(path).suffix.lower()
-        reason = "an empty file" if os.path.getsize(path) == 0 else "not an image"
-        unknown = kind in OTHER_TYPES or (kind in HEIF_TYPES and not _knows_heif())
-        reason = f"{kind[1:].upper()} cannot be read here; save it as JPEG" if unknown else reason
-        raise FacecomError(f"{path}: {reason}") from None
+        reason = _unidentified(path)
     except Image.DecompressionBombError:
-        raise FacecomError(f"{path}: more than 178 million pixels; scale it down") from None
-    except (OSError, ValueError, SyntaxError, EOFError, KeyError, IndexError, TypeError, OverflowError) as error:
-        # Pillow's decoders raise all of these for damaged files.
-        raise FacecomError(f"{path}: truncated or damaged ({error})") from None
+        reason = "more than 178 million pixels; scale it down"
+    except MemoryError:
+        reason = "too large for this machine's memory; scale it down"
+    except Exception as error:  # decoders raise anything at all for damaged files
+        known = {errno.ELOOP: "links lead in a circle", errno.EIO: "the disk does not give it out (input/output error)"}
+        reason = (
+            known.get(getattr(error, "errno", None) or 0) or f"truncated or damaged ({' '.join(str(error).split())})"
+        )
+    raise FacecomError(f"{path}: {reason}")
+
+
+def _unidentified(path: str | os.PathLike) -> str:
+    """Why nothing knows this file as a photo."""
+    kind = Path(path).suffix.lower()
+    if kind in OTHER_TYPES or (kind in HEIF_TYPES and not _knows_heif()):
+        return f"{kind[1:].upper()} cannot be read here; save it as JPEG"
+    try:
+        return "an empty file" if os.path.getsize(path) == 0 else "not an image"
+    except OSError:  # gone meanwhile
+        return "no such file"
 
 
 def _open(path: str | os.PathLike) -> Image.Image:
@@ -83,15 +101,60 @@ def _knows_heif() -> bool:
     return True
 
 
+def _orientation(image: Image.Image) -> int:
+    """EXIF's orientation, 1 to 8; 1 (upright) where EXIF is missing, damaged, or says anything else."""
+    try:
+        found = image.getexif().get(EXIF_ORIENTATION, 1)
+    except Exception:  # the pixels are whole all the same
+        return 1
+    return found if found in _TURNS else 1
+
+
+#: By EXIF orientation: quarter turns to the left, after a mirror image (left and right exchanged) or not.
+_TURNS = {1: (0, False), 2: (0, True), 3: (2, False), 4: (2, True), 5: (1, True), 6: (3, False), 7: (3, True),
+          8: (1, False)}  # fmt: skip
+
+
+def _turned(photo: np.ndarray, orientation: int) -> np.ndarray:
+    turns, mirrored = _TURNS[orientation]
+    return np.ascontiguousarray(np.rot90(photo[:, ::-1] if mirrored else photo, turns))
+
+
+def _pixels(image: Image.Image) -> np.ndarray:
+    """RGB uint8 [H, W, 3] of an image of any mode, in strips: of a large one, no second copy is ever whole."""
+    image.load()
+    if image.mode == "F" or image.mode.startswith("I"):
+        return np.repeat(_grey(image)[..., None], 3, 2)
+    width, height = image.size
+    photo = np.empty((height, width, 3), np.uint8)
+    step = max(1, STRIP // max(width, 1))
+    for top in range(0, height, step):
+        strip = image if step >= height else image.crop((0, top, width, min(top + step, height)))
+        photo[top : top + step] = _rgb(strip)
+    return photo
+
+
+def _grey(image: Image.Image) -> np.ndarray:
+    """Grey of 16 or 32 bits or of floating point, as uint8 [H, W]; Pillow's own conversion would clip it at 255.
+
+    White is 65535; where all values are at most 255, and the file need not have 16 bits, 255, or of floats 1.
+    """
+    grey = np.asarray(image)
+    if image.mode == "F":
+        grey = np.nan_to_num(grey, nan=0.0, posinf=65535.0, neginf=0.0)
+    highest = grey.max(initial=0)
+    if image.mode == "F" and highest <= 1:
+        grey = grey * 255
+    elif image.mode not in ("I", "F") or highest > 255:
+        grey = grey / 257
+    return np.round(grey).clip(0, 255).astype(np.uint8)
+
+
 def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):  # 16-bit grey; Pillow's own conversion would clip it at 255
-        grey = np.asarray(image)
-        grey = grey / 257 if image.mode != "I" or grey.max(initial=0) > 255 else grey
-        return Image.fromarray(np.round(grey).clip(0, 255).astype(np.uint8)).convert("RGB")
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, (*BACKDROP, 255)), image).convert("RGB")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 #: Longest side in pixels that a photo is scaled down to once decoded. A face that fills a third of the picture keeps

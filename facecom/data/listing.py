@@ -20,35 +20,70 @@ MOST_KINDS = 4
 
 def folders_in(folder: Path) -> list[Path]:
     """The folders in a folder, sorted; hidden ones and litter are none."""
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not _is_litter(path.name))
+    found = [name for name, is_folder in _entries_in(folder) if is_folder]
+    for name in found:
+        if as_text(name) != name:
+            text = f"{folder / as_text(name)}: left out, the name is not UTF-8: rename it"
+            warnings.warn(text, FacecomWarning, stacklevel=3)
+    return [folder / name for name in found if as_text(name) == name]
+
+
+def as_text(name: str) -> str:
+    """A file name that tables can hold: bytes that are not UTF-8 as `\\udc..`. Such a file is found under no name."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def photos_in(folder: Path) -> Iterator[Path]:
     """The photos of a folder, which may be missing, in sorted order; hidden files are none. A file without an ending is
-    one if it begins like one."""
-    for name in files_in(folder):
-        if is_photo(folder / name):
-            yield folder / name
+    one if it begins like one. What only bears a photo's name (a pipe, a link that leads nowhere, a folder with nothing
+    in it) is among them: reading it says what it is."""
+    for name, is_folder in _entries_in(folder):
+        path = folder / name
+        if is_photo(path) if not is_folder else _is_called_photo(path) and not _entries_in(path):
+            yield folder / as_text(name)
 
 
 def files_in(folder: Path) -> list[str]:
-    """The names of the files in a folder, sorted, without hidden ones and litter; none in one that is missing."""
-    if not folder.is_dir():
+    """The names of what is no folder in a folder, sorted, without hidden ones and litter; none in one that is
+    missing."""
+    return [name for name, is_folder in _entries_in(folder) if not is_folder]
+
+
+def _entries_in(folder: Path) -> list[tuple[str, bool]]:
+    """(name, whether it is a folder), sorted; none, and a warning, of a folder that may not be read."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted((entry.name, _is_folder(entry)) for entry in entries if not _is_litter(entry.name))
+    except (FileNotFoundError, NotADirectoryError):
         return []
-    with os.scandir(folder) as entries:
-        return sorted(entry.name for entry in entries if not _is_litter(entry.name) and entry.is_file())
+    except OSError as error:
+        warnings.warn(f"{folder}: left out, it cannot be read: {error.strerror}", FacecomWarning, stacklevel=4)
+        return []
+
+
+def _is_folder(entry: os.DirEntry) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # links that lead in a circle
+        return False
 
 
 def is_photo(path: Path) -> bool:
     """Whether a file is called like a photo or, without an ending, begins like one."""
-    kind = path.suffix.lower()
-    if kind:
-        return kind in PHOTO_TYPES or kind in OTHER_TYPES
+    if path.suffix:
+        return _is_called_photo(path)
     try:
+        if not path.is_file():  # a pipe would be waited for
+            return False
         with Image.open(path):
             return True
-    except (OSError, ValueError, SyntaxError):
+    except Exception:  # decoders raise anything for what is none of theirs
         return False
+
+
+def _is_called_photo(path: Path) -> bool:
+    kind = path.suffix.lower()
+    return kind in PHOTO_TYPES or kind in OTHER_TYPES
 
 
 def name_strays(folder: Path, beside: str, known: Sequence[str] = ()) -> None:

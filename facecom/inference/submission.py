@@ -203,10 +203,11 @@ def csv_of_rows(path: str | os.PathLike, columns: Sequence[str], written: Writte
     """A CSV file with these columns, whole or not at all; gives the function that writes a row and counts it."""
     with write_whole(path, newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
+        quoting = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)  # the other lets a bare \r through
         writer.writerow(columns)
 
         def write(row):
-            writer.writerow(row)
+            (quoting if any(isinstance(one, str) and "\r" in one for one in row) else writer).writerow(row)
             written.rows += 1
 
         yield write

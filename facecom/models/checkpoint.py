@@ -11,6 +11,7 @@ The published solution's weights are bare state dicts; `facecom.models.published
 """
 
 import io
+import math
 import os
 import pickle
 import platform
@@ -27,6 +28,7 @@ import torch
 from numpy._core import multiarray
 from torch import nn
 
+from facecom import cli
 from facecom.errors import FacecomError
 from facecom.files import write_whole
 from facecom.models import published
@@ -40,6 +42,9 @@ NUMPY_VALUES: list = [np.ndarray, np.dtype, *(type(np.dtype(code)) for code in "
 for _home in ("numpy._core.multiarray", "numpy.core.multiarray"):
     for _maker in (multiarray.scalar, multiarray._reconstruct):
         NUMPY_VALUES.append((_maker, f"{_home}.{_maker.__name__}"))
+
+#: Side in pixels of the crops that a network may ask for.
+LARGEST = 2048
 
 #: The weights that come with the package, by task: siamese, gender, landmarks, same_photo.
 SHIPPED = Path(__file__).resolve().parents[1] / "weights"
@@ -121,7 +126,7 @@ def load(path: str | os.PathLike | None, task: str | None = None) -> Loaded:
     path: a checkpoint of `save`, or a bare state dict of the published solution. task: siamese, gender,
     landmarks or same_photo; None takes any, and is for a path only.
     Raises FacecomError for a missing file, one that is no weight file, a pickle that would run code, another task's
-    weights, and weights that do not fit their network.
+    weights, weights that do not fit their network or are no numbers, and where `check` does.
     """
     if path is None:
         path = SHIPPED / f"{task}.pt"
@@ -130,22 +135,27 @@ def load(path: str | os.PathLike | None, task: str | None = None) -> Loaded:
     content = read(path)
     if "format" not in content:
         content = published.describe(content, path)
-    if task and content["task"] != task:
-        raise FacecomError(f"{path}: these weights are for the task {content['task']!r}, not {task!r}: give others")
+    if task and content.get("task") != task:
+        raise FacecomError(f"{path}: these weights are for the task {content.get('task')!r}, not {task!r}: give others")
+    check(content, path)
     content = dict(content)
     state = content.pop("model")
     try:
         model = build_model(content["config"])
         model.load_state_dict(state)
-    except (RuntimeError, ValueError, TypeError) as error:
-        reason = str(error).strip().splitlines()[-1].strip()
+    except Exception as error:  # timm's networks raise anything for arguments that they do not know
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[-1].strip()[:160]
         raise FacecomError(f"{path}: the weights do not fit the network they name ({reason}): give others") from error
+    if not all(value.isfinite().all() for value in model.state_dict().values() if value.is_floating_point()):
+        raise FacecomError(
+            f"{path}: some weights are not numbers (NaN or infinite): its training went wrong, give others"
+        )
     return Loaded(
         model=model.eval(),
         config=content.pop("config"),
         preprocessing=content.pop("preprocessing"),
-        operating_points=content.pop("operating_points"),
-        temperature=content.pop("temperature") or 1.0,
+        operating_points=content.pop("operating_points", None) or [],
+        temperature=content.pop("temperature", None) or 1.0,
         info=content,
         path=Path(path),
     )
@@ -176,9 +186,81 @@ def read(path: str | os.PathLike) -> dict[str, Any]:
         raise FacecomError(f"{path}: not a weight file, or a damaged one: fetch it again or give another") from error
     if not isinstance(content, Mapping) or not content:
         raise FacecomError(f"{path}: holds no weights: give a checkpoint or a state_dict")
-    if content.get("format", FORMAT) != FORMAT:
-        raise FacecomError(f"{path}: checkpoint format {content['format']} is not known here: update facecom")
+    stored = content.get("format", FORMAT)
+    if type(stored) is not int or stored != FORMAT:
+        raise FacecomError(f"{path}: checkpoint format {_shown(stored)} is not known here: update facecom")
     return dict(content)
+
+
+def check(content: Mapping, path: str | os.PathLike) -> None:
+    """Raises FacecomError where what a weight file says of itself cannot be so, naming the part: such a file is
+    damaged, or a stranger's. A network that would be fetched from elsewhere is refused before anything is built."""
+    config, told = content.get("config"), content.get("preprocessing")
+    parts = {
+        "model": isinstance(content.get("model"), Mapping)
+        and all(isinstance(one, torch.Tensor) for one in content["model"].values())
+        and not any(one.is_complex() or one.layout != torch.strided for one in content["model"].values()),
+        "config": isinstance(config, Mapping)
+        and config.get("task") == content.get("task")
+        and _fetches_nothing(config),
+        **_answers_can_be(content),
+        "preprocessing": isinstance(told, Mapping) and _can_be_prepared(told),
+    }
+    for part, right in parts.items():
+        if not right:
+            said = "is missing" if part not in content else f"cannot be as it says ({_shown(content[part])})"
+            raise FacecomError(f"{path}: {part} {said}: the file is damaged, or not by facecom: give another")
+
+
+def _answers_can_be(content: Mapping) -> dict[str, bool]:
+    """Whether each part that decides upon answers can be so."""
+    points, limits = content.get("operating_points"), content.get("limits")
+    return {
+        "operating_points": points is None
+        or isinstance(points, list)
+        and all(isinstance(point, Mapping) and _number(point.get("threshold")) for point in points)
+        and all(point.get("far") is None or _number(point["far"], 0, 1) for point in points),
+        "limits": limits is None
+        or isinstance(limits, Mapping)
+        and all(one is None or _number(one) for one in limits.values()),
+        "temperature": content.get("temperature") is None or _number(content["temperature"], 1e-9),
+    }
+
+
+def _can_be_prepared(told: Mapping) -> bool:
+    size, numbers = told.get("size"), [told.get("mean"), told.get("std")]
+    return (
+        isinstance(size, int)
+        and 1 <= size <= LARGEST
+        and all(isinstance(three, list | tuple) and len(three) == 3 and all(map(_number, three)) for three in numbers)
+        and min(told["std"]) > 0
+        and isinstance(told.get("align"), str)
+        and told["align"] in cli.ALIGNMENTS
+        and isinstance(told.get("frame", "face"), str)
+        and isinstance(told.get("mirror", False), bool)
+    )
+
+
+def _fetches_nothing(config: Mapping) -> bool:
+    """Whether building this network stays on this machine and in this program: timm would follow `hf-hub:` and
+    `local-dir:`, and download what is asked for as `pretrained`."""
+    for name, value in config.items():
+        if str(name).startswith(("pretrained", "checkpoint", "cache_dir")) and value:
+            return False
+        if isinstance(value, Mapping) and not _fetches_nothing(value):
+            return False
+    backbone = config.get("backbone", "convnext_atto")
+    return isinstance(backbone, str) and re.fullmatch(r"[\w.-]+", backbone) is not None
+
+
+def _number(value: Any, low: float = -math.inf, high: float = math.inf) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value) and low <= value <= high
+
+
+def _shown(value: Any) -> str:
+    """A stranger's value in a line."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 80 else f"{text[:80]}…"
 
 
 def versions() -> dict[str, str]:

@@ -17,6 +17,9 @@ from facecom.models.networks import build_model, face_confidence
 #: Key of an ONNX file's metadata under which `export.py` leaves what a checkpoint says besides its weights (JSON).
 ONNX_KEY = "facecom"
 
+#: How an ONNX file says that weights lie in another file, which may be any on this machine.
+EXTERNAL = b"\x0a\x08location"
+
 #: Where ONNX files run, best first.
 ONNX_PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
 
@@ -131,10 +134,14 @@ def open_onnx(path: Path, device: torch.device | str = "cpu"):
         raise FacecomError(f'{path}: ONNX weights need onnxruntime: pip install -e ".[export]"') from None
     if not path.is_file():
         raise FacecomError(f"{path}: no such weight file: check the path")
+    if EXTERNAL in path.read_bytes():
+        raise FacecomError(f"{path}: keeps its weights in another file, which is not looked for: export it as one file")
     wanted = ("CPUExecutionProvider",) if torch.device(device).type == "cpu" else ONNX_PROVIDERS
     providers = [name for name in wanted if name in onnxruntime.get_available_providers()]
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # what is wrong is said here, in one line
     try:
-        return onnxruntime.InferenceSession(str(path), providers=providers)
+        return onnxruntime.InferenceSession(str(path), options, providers=providers)
     except Exception as error:  # onnxruntime's errors share no public base class
         raise FacecomError(f"{path}: not an ONNX file, or a damaged one: export it again") from error
 
@@ -144,15 +151,37 @@ def _load_onnx(path: Path, task: str, device: torch.device | str) -> Runner:
     stored = session.get_modelmeta().custom_metadata_map.get(ONNX_KEY)
     if stored is None:
         raise FacecomError(f"{path}: not written by `python -m facecom.export`, so how to prepare photos is unknown")
-    about = json.loads(stored)
-    if about["task"] != task:
-        raise FacecomError(f"{path}: these weights are for the task {about['task']!r}, not {task!r}: give others")
+    try:
+        about = json.loads(stored)
+    except ValueError as error:
+        raise FacecomError(f"{path}: its settings (metadata {ONNX_KEY}) are damaged: export it again") from error
+    if not isinstance(about, dict) or about.get("task") != task:
+        named = about.get("task") if isinstance(about, dict) else None
+        raise FacecomError(f"{path}: these weights are for the task {named!r}, not {task!r}: give others")
+    checkpoint.check(about | {"model": {}, "config": {"task": task}}, path)
     name = session.get_inputs()[0].name
 
     def forward(crops):
         return _with_quality(task, session.run(None, {name: crops}))
 
-    return Runner(task, path, forward, about["preprocessing"], about["operating_points"], about["limits"])
+    _try_out(forward, task, about["preprocessing"]["size"], path)
+    points, limits = about.get("operating_points") or [], about.get("limits") or {}
+    return Runner(task, path, forward, about["preprocessing"], points, limits)
+
+
+def _try_out(forward: Callable, task: str, size: int, path: Path) -> None:
+    """Raises FacecomError where a network does not give what its task needs, for two crops."""
+    try:
+        found = forward(np.zeros((2, size, size, 3), np.uint8))
+        dimensions = (2, 1) if task == "siamese" else (1,)
+        right = len(found) == len(dimensions) and all(
+            part.ndim == count and len(part) == 2 and (np.isfinite(part).all() or place)
+            for place, (part, count) in enumerate(zip(found, dimensions, strict=True))
+        )
+    except Exception as error:  # onnxruntime's errors share no public base class
+        raise FacecomError(f"{path}: cannot be run ({str(error).splitlines()[0][:120]}): export it again") from error
+    if not right:
+        raise FacecomError(f"{path}: does not give what {task} needs, or no numbers: export it again")
 
 
 def _with_quality(task: str, outputs: list[np.ndarray]) -> tuple[np.ndarray, ...]:

@@ -11,10 +11,15 @@ from torch.utils.data import DataLoader
 
 from facecom import cli
 from facecom.data.augmentation import derived_seed
+from facecom.errors import FacecomError
 from facecom.models.backbones.depthwise import speed_up
 from facecom.models.initial import Start, face_limit
 from facecom.training.preparation import kind_of, training_transforms
 from facecom.training.samples import Samples, batches, evaluation_batches
+
+
+class Diverged(FacecomError):
+    """Training left the numbers: NaN, or infinite."""
 
 
 class Job:
@@ -107,7 +112,10 @@ class Job:
             for (x,) in loader:
                 x = x.to(self.device, memory_format=torch.channels_last)
                 found.append(call(x).float().cpu().numpy())
-        return np.concatenate(found)
+        answers = np.concatenate(found)
+        if not np.isfinite(answers).all():
+            raise Diverged("the network's answers are no longer numbers")
+        return answers
 
     def content(self) -> dict:
         """Arguments of `checkpoint.save` that the last `evaluate` settled, and those that never change."""

@@ -5,7 +5,10 @@ cut in and ends with the weights of a run that was not.
 """
 
 import argparse
+import contextlib
+import math
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +22,7 @@ from facecom.errors import FacecomError
 from facecom.evaluation import metrics
 from facecom.models import checkpoint
 from facecom.models.initial import initial_model
-from facecom.training.job import Job, autocast
+from facecom.training.job import Diverged, Job, autocast
 from facecom.training.preparation import open_data, preprocessing_of
 from facecom.training.recipes import first_look
 from facecom.training.run_folder import draw_curves, epoch_line, open_run, write_log
@@ -85,13 +88,16 @@ def fit(job: Job, args: argparse.Namespace, resume: Path | None = None) -> dict[
             print(f"stops early: no better {job.select} in {args.patience} epochs")
             break
         seed_everything(derived_seed(args.seed, epoch))
-        row = {"epoch": epoch, "lr": job.set_lr(max(0, epoch - 1))}
-        if epoch:
-            name = f"epoch {epoch}/{args.epochs}"
-            row |= train_one_epoch(job, job.batches(epoch), scaler, epoch, quiet=args.quiet, name=name)
-        else:
-            row |= dict.fromkeys(TRAIN_FIGURES, np.nan)
-        row |= job.evaluate()
+        row, name = {"epoch": epoch, "lr": job.set_lr(max(0, epoch - 1))}, f"epoch {epoch}/{args.epochs}"
+        try:
+            if epoch:
+                row |= train_one_epoch(job, job.batches(epoch), scaler, epoch, quiet=args.quiet, name=name)
+            else:
+                row |= dict.fromkeys(TRAIN_FIGURES, np.nan)
+            row |= job.evaluate()
+        except Diverged as error:
+            advice = f"start again with a lower --lr{kept_weights(run_dir, args.output, rows)}"
+            raise FacecomError(f"{name}: {error}: {advice}") from error
         rows.append(row)
         better = stop.improved(row[job.select] if job.convinces() else np.nan)
         content = {"model": job.model, "args": vars(args), "epoch": epoch, "metrics": row, **job.content()}
@@ -110,6 +116,31 @@ def fit(job: Job, args: argparse.Namespace, resume: Path | None = None) -> dict[
     return next(row for row in rows if row["epoch"] == best["epoch"])
 
 
+def gradients_are_numbers(model: torch.nn.Module) -> bool:
+    """Whether no gradient is NaN or infinite, nor so large that their norm is."""
+    norms = [part.grad.norm() for part in model.parameters() if part.grad is not None]
+    return bool(torch.stack(norms).norm().isfinite()) if norms else True
+
+
+@contextlib.contextmanager
+def said_of_small_batches(size: int) -> Iterator[None]:
+    """Batch normalisation cannot work on one value; torch says so in its own words."""
+    try:
+        yield
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        few = f"a batch of {size} is too few for this --backbone, which normalises over the batch"
+        raise FacecomError(f"{few}: give a larger --batch_size, or more photos") from error
+
+
+def kept_weights(run_dir: Path, output: str | Path, rows: list[dict]) -> str:
+    """What a run that breaks off leaves to the user, in words."""
+    if not rows:
+        return ""
+    return f"; the best weights so far (epoch {checkpoint.read(run_dir / 'best.pt')['epoch']}) are kept in {output}"
+
+
 def train_one_epoch(
     job: Job, batches: DataLoader, scaler: torch.amp.GradScaler, epoch: int, *, quiet: bool, name: str
 ) -> dict[str, float]:
@@ -121,10 +152,14 @@ def train_one_epoch(
         for number, batch in enumerate(bar):
             job.set_lr(epoch - 1 + number / len(batches))
             batch = tuple(part.to(device, non_blocking=True) for part in batch)
-            with autocast(device, job.amp):
+            with autocast(device, job.amp), said_of_small_batches(len(batch[0])):
                 loss, answer, truth = job.loss(batch)
+            if not math.isfinite(loss.item()):
+                raise Diverged(f"the loss is no longer a number in batch {number + 1}")
             job.optimizer.zero_grad(set_to_none=True)
             scaler.scale(loss).backward()
+            if not scaler.is_enabled() and not gradients_are_numbers(job.model):  # else the scaler leaves out the step
+                raise Diverged(f"the gradients are no longer numbers in batch {number + 1}")
             scaler.step(job.optimizer)
             scaler.update()
             total += loss.item() * len(truth)
@@ -132,8 +167,6 @@ def train_one_epoch(
             truths.append(truth.cpu().numpy())
             bar.set_postfix(loss=f"{loss.item():.4f}")
     said, true = np.concatenate(answers), np.concatenate(truths)
-    if not np.isfinite(total):
-        raise FacecomError(f"{name}: the loss is no longer a number: start again with a lower --lr")
     figures = metrics.classification(true, said)
     figures["loss"] = total / len(true)
     return {name: figures[name.removeprefix("train_")] for name in TRAIN_FIGURES}

@@ -2,6 +2,7 @@
 
 import argparse
 import hashlib
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,12 @@ import torch
 from torch.utils.data import Subset
 
 from facecom.cli import pick_amp
-from facecom.data.audit import audit
+from facecom.data.audit import audit, contradictions
 from facecom.data.augmentation import eval_transform, train_transform
 from facecom.data.folders import GENDERS, labelled_copies, split_folders, task_a_table, task_b_table
 from facecom.data.holdback import USUAL_SHARE, enough_share, hold_back
 from facecom.data.images import CROP_SIZE
-from facecom.errors import FacecomError
+from facecom.errors import FacecomError, FacecomWarning
 from facecom.faces.aligner import Aligner
 from facecom.faces.alignment import FRAMES
 from facecom.faces.crops import load_crops, with_copies
@@ -119,8 +120,54 @@ def open_data(
         add_real_copies(sets, tables, args, aligner)
     for name, (table, _) in sets.items():
         print(f"{TITLES[name]}: {counts(table)}")
+    check_sets(task, sets, args.recipe == "published")
     prints = {name: fingerprint(table) for name, (table, _) in sets.items()}
     return sets, prints
+
+
+def check_sets(task: str, sets: dict[str, tuple[pd.DataFrame, Any]], published: bool) -> None:
+    """Whether the photos that could be read are enough. Raises FacecomError where there is nothing to learn from or to
+    choose by; where only figures will be missing, says so. A `val` that says nothing is taken out."""
+    train = sets["train"][0]
+    people, wanted = (
+        train["identity"].nunique(),
+        ("photos of two people", "photos in male/ and in female/")[task == "A"],
+    )
+    if (people < 2) if task == "B" else (train["gender"].nunique() < 2):
+        what = (
+            f"of {people} {'person' if people == 1 else 'people'}" if task == "B" else f"in {train['gender'].iloc[0]}/"
+        )
+        raise FacecomError(
+            f"{TITLES['train']}: only {what} that can be read and are not held back; training needs {wanted}"
+        )
+    if task == "B" and "val" in sets and sets["val"][0]["identity"].nunique() < 2:
+        if published:
+            raise FacecomError("val photos: of one person only: --recipe published selects on pairs of two people")
+        warn("val photos: of one person only: pairs need two, so nothing is reported on them")
+        del sets["val"]
+    for name in ("held", "val"):
+        table = sets[name][0] if name in sets else None
+        if table is None:
+            continue
+        decides = "the best epoch is chosen by accuracy alone" if name == "held" else "those figures stay empty"
+        if task == "A" and table["gender"].nunique() < 2:
+            only = table["gender"].iloc[0]
+            warn(f"{TITLES[name]}: in {only}/ only: AUC and balanced accuracy are undefined; {decides}")
+        if task == "B" and table.groupby("identity")["photo"].nunique().max() < 2:
+            warn(f"{TITLES[name]}: one photo a person, so no two photos of one person can be compared; {decides}")
+
+
+def check_labels(folder: Path, table: pd.DataFrame, label: str) -> None:
+    """Says where files of the same content have two labels. label: the column, `gender` or `identity`."""
+    found = contradictions(table, label)
+    if found:
+        (one, other), count = found[0], f"{len(found)} {'file has' if len(found) == 1 else 'files have'}"
+        warn(f"{folder}: {count} the same content as another with another {label}, such as {one} and {other}: "
+             "one label of each is wrong; remove that file")  # fmt: skip
+
+
+def warn(text: str) -> None:
+    warnings.warn(text, FacecomWarning, stacklevel=2)
 
 
 def without_known(table: pd.DataFrame, crops: Any, sets: dict, path: str) -> tuple[pd.DataFrame, Any]:
@@ -176,14 +223,20 @@ def open_tables(task: str, data_dir: Path, allow_overlap: bool) -> dict[str, pd.
     train_folder, val_folder = split_folders(data_dir, task)
     read = {"A": task_a_table, "B": task_b_table}[task]
     tables = {"train": read(train_folder)}
+    people = tables["train"]["identity"].nunique()
+    if task == "B" and people < 3:
+        found_people = "1 person" if people == 1 else f"{people} people"
+        raise FacecomError(f"{train_folder}: photos of {found_people}; training needs three, one of whom is held back")
     if task == "A":
         found = [gender for gender in GENDERS if (tables["train"]["gender"] == gender).any()]
         if len(found) < 2:
             holds = f"holds photos of {found[0]}/ only" if found else "holds no folders male/ and female/"
             raise FacecomError(f"{train_folder}: {holds}; training needs photos in male/ and in female/")
+    check_labels(train_folder, tables["train"], "gender" if task == "A" else "identity")
     if val_folder is None:
         return tables
     tables["val"] = read(val_folder)
+    check_labels(val_folder, tables["val"], "gender" if task == "A" else "identity")
     found = audit(tables["train"], tables["val"])
     for row in found.itertuples():
         print(f"{row.kind}: {row.train} | {row.val} ({row.detail})")
@@ -204,7 +257,8 @@ def counts(table: pd.DataFrame) -> str:
 def fingerprint(table: pd.DataFrame) -> dict:
     """What tells one set of photos from another: counts, and a hash of the sorted file names and sizes."""
     lines = sorted(
-        f"{file}\t{Path(path).stat().st_size}" for file, path in zip(table["file"], table["path"], strict=True)
+        f"{file}\t{Path(path).stat().st_size if Path(path).exists() else 0}"
+        for file, path in zip(table["file"], table["path"], strict=True)
     )
     digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
     return {"files": len(table), "identities": int(table["identity"].nunique()), "sha256": digest}

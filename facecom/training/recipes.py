@@ -1,6 +1,7 @@
 """The flags and recipes of training. A recipe is a set of defaults; flags stand over it."""
 
 import argparse
+import math
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,9 @@ PUBLISHED_NETWORK = {
 
 #: The least that these flags may say.
 LEAST = {"epochs": 0, "batch_size": 1, "patience": 1, "workers": 0}
+
+#: Flags that may be any number from 0 on.
+RATES = ("lr", "head_lr", "weight_decay", "margin", "gamma", "smoothing")
 
 #: Side of crops of the whole head, in pixels: beside hair and collar, the face keeps most of its own.
 HEAD_SIZE = 128
@@ -124,11 +128,16 @@ def resolve(args: argparse.Namespace, task: str) -> argparse.Namespace:
         args.margin = start["margin"] if args.margin is None else args.margin
     args.align = args.align or DEFAULT_ALIGN
     refuse_less(args, LEAST)
+    for name in RATES:
+        value = getattr(args, name, None)
+        if value is not None and not 0 <= value < math.inf:
+            raise FacecomError(f"--{name} {value}: must be a number from 0 on")
     if args.img_size is not None and args.img_size < 32:
         raise FacecomError(f"--img_size {args.img_size}: must be at least 32 pixels")
     if args.output.is_dir():
         raise FacecomError(f"--output {args.output}: that is a folder: name the weight file to write")
-    check_writable(args.output)
+    for path in (args.output, args.run_dir / "last.pt"):
+        check_writable(path)
     condition_sources(args.conditions)
     return args
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
@@ -67,9 +68,11 @@ def sha256_of(path: str | os.PathLike) -> str:
 
 
 def state_of(file: str, before: State | None) -> State | None:
-    """Of a file now; `before` where its content is the same; None where it cannot be read."""
+    """Of a file now; `before` where its content is the same; None where it cannot be read, or never ends (a pipe)."""
     try:
         status = os.stat(file)
+        if not stat.S_ISREG(status.st_mode):
+            return None
         if before is not None and before[:2] == (status.st_size, status.st_mtime_ns):
             return before
         digest = sha256_of(file)

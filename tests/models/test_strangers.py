@@ -1,0 +1,217 @@
+"""Weight files from strangers: whatever they say, nothing runs, nothing is fetched, and one line says what is wrong."""
+
+import copy
+import json
+import socket
+
+import numpy as np
+import pytest
+import torch
+
+from facecom.errors import FacecomError
+from facecom.inference.ensemble import Ensemble
+from facecom.models import loading
+from facecom.models.networks import build_model
+
+CONFIG = {"task": "siamese", "backbone": "test_convnext", "pool": "map", "img_size": 32}
+LOOK = {"size": 32, "mean": [0.5] * 3, "std": [0.5] * 3, "align": "off", "frame": "face", "mirror": False}
+ODD = ["text", -1, [0, 0, 0], float("nan"), torch.zeros(3)]
+
+
+@pytest.fixture(scope="module")
+def good():
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    return {
+        "format": 1, "task": "siamese", "model": build_model(CONFIG).state_dict(), "config": CONFIG,
+        "preprocessing": LOOK, "operating_points": [{"threshold": 0.8, "far": 1e-3}], "temperature": None,
+        "limits": None,
+    }  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch):
+    def reach(*_):
+        raise AssertionError("a weight file reached for the network")
+
+    monkeypatch.setattr(socket.socket, "connect", reach)
+    monkeypatch.setattr(socket, "getaddrinfo", reach)
+
+
+def changed(content, *where, to):
+    """A copy of the content with one place in it changed; to: the value, or nothing to leave the place out."""
+    content = {name: copy.copy(value) for name, value in content.items()}
+    place = content
+    for name in where[:-1]:
+        place = place[name]
+    place.pop(where[-1], None)
+    if to is not ...:
+        place[where[-1]] = to
+    return content
+
+
+def answer(content, folder):
+    """What the file says about a photo: it either works, or is refused in a line that names it."""
+    path = folder / "w.pt"
+    torch.save(content, path)
+    try:
+        runner = loading.load(path, "siamese")
+    except FacecomError as error:
+        assert str(error).startswith(f"{path}: ") and "\n" not in str(error) and len(str(error)) < 400 + len(str(path))
+        return str(error)
+    ensemble = Ensemble([runner])
+    answers = ensemble([np.zeros((40, 40, 3), np.uint8)])
+    ensemble.templates(answers)
+    assert np.isfinite(answers.outputs).all()
+    return None
+
+
+def test_the_file_that_the_others_are_made_from_works(good, tmp_path):
+    assert answer(good, tmp_path) is None
+
+
+@pytest.mark.parametrize("part", ["format", "task", "model", "config", "preprocessing", "operating_points",
+                                  "temperature", "limits"])  # fmt: skip
+def test_a_part_that_is_missing_or_odd(good, part, tmp_path):
+    harmless = ("temperature", "limits", "operating_points")
+    missing = answer(changed(good, part, to=...), tmp_path)
+    assert missing is None if part in harmless else missing
+    for value in ODD:
+        assert answer(changed(good, part, to=value), tmp_path), value
+
+
+@pytest.mark.parametrize("part", sorted(LOOK))
+def test_preprocessing_that_is_missing_or_odd(good, part, tmp_path):
+    missing = answer(changed(good, "preprocessing", part, to=...), tmp_path)
+    assert missing is None if part in ("frame", "mirror") else "preprocessing cannot be as it says" in missing
+    for value in ODD:
+        if part == "mean" and value == [0, 0, 0]:
+            continue
+        if part == "frame" and value == "text":  # said where the crops are cut
+            continue
+        assert "preprocessing cannot be as it says" in answer(changed(good, "preprocessing", part, to=value), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        *(("backbone", name) for name in ("hf-hub:some/one", "hf_hub:a/b", "local-dir:/tmp", "a/b", "../x", None, 5)),
+        ("pretrained", True),
+        ("pretrained_cfg", {"url": "http://127.0.0.1/x"}),
+        ("backbone_arguments", {"checkpoint_path": "/etc/passwd"}),
+        ("backbone_arguments", {"pretrained": True}),
+        ("backbone", "no_such_network"),
+        ("backbone", "test_resnet"),
+        ("unknown", 1),
+        ("task", "gender"),
+    ],
+)
+def test_a_network_from_elsewhere_is_not_built(good, name, value, tmp_path):
+    found = answer(changed(good, "config", name, to=value), tmp_path)
+    assert "config cannot be as it says" in found or "do not fit the network they name" in found
+    if name != "backbone" or not str(value).isidentifier():
+        assert name == "unknown" or "config cannot" in found
+
+
+@pytest.mark.parametrize(
+    "points", [[{}], [1], "x", [{"threshold": "x"}], [{"threshold": float("nan")}], [{"threshold": 1, "far": 5}]]
+)
+def test_operating_points_that_cannot_be(good, points, tmp_path):
+    assert "operating_points cannot be" in answer(good | {"operating_points": points}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        (lambda w: torch.full_like(w, float("nan")), "some weights are not numbers"),
+        (lambda w: torch.full_like(w, float("inf")), "some weights are not numbers"),
+        (lambda w: torch.zeros(1).expand(10**12), "do not fit the network"),
+        (lambda w: w[:1], "do not fit the network"),
+        (lambda w: w.to_sparse(), "model cannot be"),
+        (lambda w: w.to(torch.complex64), "model cannot be"),
+        (lambda w: w.to("meta"), "not a weight file|do not fit|model cannot be"),
+        (lambda w: "text", "model cannot be"),
+        (lambda w: ..., "do not fit the network"),
+    ],
+)
+def test_weights_that_cannot_be(good, change, said, tmp_path):
+    name = "projection.0.weight"
+    found = answer(changed(good, "model", name, to=change(good["model"][name])), tmp_path)
+    assert any(part in found for part in said.split("|"))
+    assert answer(changed(good, "model", "one.more", to=torch.zeros(1)), tmp_path)
+
+
+def test_bare_files_of_nonsense(tmp_path):
+    for content in ({"encoder.stem.0.weight": "x", "projection.0.weight": 1}, {5: torch.zeros(2)}, {"format": 2}):
+        assert answer(content, tmp_path)
+
+
+def onnx_file(path, task="siamese", out=128, settings=..., external=None):
+    """A network in ONNX that gives the same for every crop."""
+    onnx = pytest.importorskip("onnx", reason="needs the extra export")
+    pytest.importorskip("onnxruntime", reason="needs the extra export")
+    helper, numpy_helper = onnx.helper, onnx.numpy_helper
+    weights = numpy_helper.from_array(np.ones((3, out), np.float32), "w")
+    if external:
+        weights = onnx.TensorProto(name="w", data_type=1, dims=[3, out], data_location=1)
+        weights.external_data.add(key="location", value=external)
+    nodes = [
+        helper.make_node("Cast", ["crops"], ["x"], to=1),
+        helper.make_node("ReduceMean", ["x", "axes"], ["mean"], keepdims=0),
+        helper.make_node("MatMul", ["mean", "w"], ["embedding"]),
+    ]
+    axes = numpy_helper.from_array(np.array([1, 2]), "axes")
+    entry = helper.make_tensor_value_info("crops", onnx.TensorProto.UINT8, ["n", 32, 32, 3])
+    result = helper.make_tensor_value_info("embedding", 1, ["n", out])
+    graph = helper.make_graph(nodes, "g", [entry], [result], [weights, axes])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    about = {"task": task, "preprocessing": LOOK, "operating_points": [{"threshold": 1.0, "far": None}], "limits": {}}
+    text = json.dumps(about) if settings is ... else settings
+    if text is not None:
+        helper.set_model_props(model, {loading.ONNX_KEY: text})
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def test_onnx_that_works(tmp_path):
+    runner = loading.load(onnx_file(tmp_path / "w.onnx"), "siamese")
+    assert runner.forward(np.zeros((3, 32, 32, 3), np.uint8))[0].shape == (3, 128)
+
+
+@pytest.mark.parametrize("external", ["../secret.bin", "/etc/passwd", "secret.bin"])
+def test_onnx_that_reads_other_files(tmp_path, external):
+    (tmp_path / "in").mkdir()
+    for folder in (tmp_path, tmp_path / "in"):
+        (folder / "secret.bin").write_bytes(np.arange(384, dtype=np.float32).tobytes())
+    path = onnx_file(tmp_path / "in" / "w.onnx", external=external)
+    with pytest.raises(FacecomError, match=r"w.onnx: keeps its weights in another file, .* export it as one file"):
+        loading.load(path, "siamese")
+
+
+@pytest.mark.parametrize(
+    "settings, said",
+    [
+        (None, "not written by `python -m facecom.export`"),
+        ("{", "its settings .* are damaged"),
+        ("[]", "for the task None"),
+        (json.dumps({"task": "siamese"}), "preprocessing is missing"),
+        (json.dumps({"task": "siamese", "preprocessing": LOOK | {"std": [0, 1, 1]}}), "preprocessing cannot be"),
+        (json.dumps({"task": "siamese", "preprocessing": LOOK | {"size": 48}}), "cannot be run"),
+        (json.dumps({"task": "siamese", "preprocessing": LOOK, "limits": {"quality": "x"}}), "limits cannot be"),
+        (json.dumps({"task": "gender", "preprocessing": LOOK}), "for the task 'gender'"),
+    ],
+)
+def test_onnx_with_settings_that_cannot_be(tmp_path, settings, said):
+    path = onnx_file(tmp_path / "w.onnx", settings=settings)
+    with pytest.raises(FacecomError, match=said) as caught:
+        loading.load(path, "siamese")
+    assert str(caught.value).startswith(f"{path}: ") and "\n" not in str(caught.value)
+
+
+def test_onnx_that_gives_something_else(tmp_path):
+    path = onnx_file(tmp_path / "w.onnx", "gender")
+    with pytest.raises(FacecomError, match="does not give what gender needs"):
+        loading.load(path, "gender")
+    path.write_bytes(path.read_bytes()[:300])
+    with pytest.raises(FacecomError, match="not an ONNX file, or a damaged one"):
+        loading.load(path, "gender")
