@@ -130,8 +130,8 @@ def react(inputs: list, function, outputs: list, *more) -> None:
     import gradio as gr
 
     gr.on(
-        [one.change for one in inputs], function, [*inputs, *more], outputs, trigger_mode="always_last", show_progress="hidden",
-        api_visibility="private",
+        [one.change for one in inputs], function, [*inputs, *more], outputs, trigger_mode="always_last",
+        show_progress="hidden", api_visibility="private",
     )  # fmt: skip
 
 
