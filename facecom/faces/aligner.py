@@ -13,7 +13,7 @@ from facecom.errors import FacecomError
 from facecom.faces.alignment import align, fixed_landmarks, template_of, whole
 from facecom.faces.detect import detect as detect_all
 from facecom.faces.detect import head, largest, out_of_head, shipped_detector
-from facecom.faces.finder import _shipped_finder, find
+from facecom.faces.finder import _shipped_finder, find, from_afar
 from facecom.faces.yunet import detect, open_detector
 
 if TYPE_CHECKING:
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 #: Below this confidence of the finder, a face is looked for elsewhere in the photo and any side up; above, it counts.
 #: Upright heads of FACECOM's clean photos have .65 at least, the same upside down .4 at most.
 SURE = 0.6
+
+
+#: Photos that the finder sees at once.
+BATCH = 64
 
 
 class Aligned(NamedTuple):
@@ -77,9 +81,11 @@ class Aligner:
         confidence, faces = np.full(count, np.nan, np.float32), np.ones(count, np.int64)
         landmarks = np.full((count, 5, 2), np.nan, np.float32)
         if self.mode == "finder":
-            landmarks, confidence = find(images, device=self.device, amp=self.amp, model=self.finder)
-            for i in np.flatnonzero(confidence < SURE).tolist():
-                landmarks[i], confidence[i], faces[i] = self._look_everywhere(images[i], landmarks[i], confidence[i])
+            landmarks, confidence = self._find(images)
+            unsure = np.flatnonzero(confidence < SURE)
+            if len(unsure):
+                looks = self._look_everywhere([images[i] for i in unsure], landmarks[unsure], confidence[unsure])
+                landmarks[unsure], confidence[unsure], faces[unsure] = looks
         elif self.detector is not None:
             for i, image in enumerate(images):
                 found, confidence[i], faces[i] = detect(image, self.detector)
@@ -90,22 +96,31 @@ class Aligner:
             crops[i] = self._crop(image, landmarks[i])
         return Aligned(crops, confidence, faces, landmarks)
 
-    def _look_everywhere(self, image: np.ndarray, landmarks: np.ndarray, confidence: float):
+    def _find(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        return find(images, BATCH, self.device, self.amp, self.finder)
+
+    def _look_everywhere(self, images: list[np.ndarray], landmarks: np.ndarray, confidence: np.ndarray):
         """(landmarks, confidence, number of faces) where the finder is not sure of a face in the middle: the photo may
-        lie on its side, or the face may be small or at the edge, where the detector sees it. The surest look
-        counts if it is sure."""
-        seen = detect_all(image, device=self.device, amp=self.amp, model=shipped_detector(str(self.device)))
-        best = largest(seen, image.shape)
-        views = [np.ascontiguousarray(np.rot90(image, turns)) for turns in (1, 2, 3)]
-        cuts = [] if best is None else [head(image, seen.landmarks[best])]
-        found, sure = find([*views, *cuts], device=self.device, amp=self.amp, model=self.finder)
-        count = max(1, len(seen.scores))
-        first = int(sure.argmax())
-        if sure[first] < SURE:  # of several looks at no face one is always a bit surer
-            return landmarks, confidence, count
-        if first == 3:
-            return out_of_head(found[first], seen.landmarks[best]), sure[first], count
-        return turned_back(found[first], first + 1, image.shape), sure[first], count
+        lie on its side, or the face may be small or at the edge, where the detector sees it. Another look counts
+        if it is sure: of several looks at no face one is always a bit surer."""
+        landmarks, confidence, count = landmarks.copy(), confidence.copy(), np.ones(len(images), np.int64)
+        finder, detector = _shipped_finder(str(self.device)), shipped_detector(str(self.device))
+        views = [np.ascontiguousarray(np.rot90(image, turns)) for image in images for turns in (1, 2, 3)]
+        parts = [views[start : start + BATCH] for start in range(0, len(views), BATCH)]
+        glances = [from_afar(finder, part, self.device, self.amp).confidence for part in parts]
+        turns = 1 + np.concatenate(glances).reshape(-1, 3).argmax(1)
+        found, sure = self._find([views[3 * i + turn - 1] for i, turn in enumerate(turns)])
+        for i, image in enumerate(images):
+            if sure[i] >= SURE:
+                landmarks[i], confidence[i] = turned_back(found[i], turns[i], image.shape), sure[i]
+                continue
+            seen = detect_all(image, device=self.device, amp=self.amp, model=detector)
+            best, count[i] = largest(seen, image.shape), max(1, len(seen.scores))
+            if best is not None:
+                again, close = self._find([head(image, seen.landmarks[best])])
+                if close[0] >= SURE:
+                    landmarks[i], confidence[i] = out_of_head(again[0], seen.landmarks[best]), close[0]
+        return landmarks, confidence, count
 
     def _crop(self, image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
         if self.mode == "off":
