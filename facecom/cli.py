@@ -13,14 +13,15 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from facecom.errors import FacecomError, FacecomWarning
-from facecom.files import write_whole
+from facecom.files import reader_may_leave, write_whole
 
 if TYPE_CHECKING:
     import torch
@@ -94,24 +95,24 @@ def run(
     warnings.formatwarning = lambda message, category, *more: (
         f"note: {message}\n" if issubclass(category, FacecomWarning) else usual(message, category, *more)
     )
-    before = _stop_on_sigterm()
+    signals = _stop_on_signals()
     try:
-        with _reader_may_leave(), _decoders_are_quiet():
+        with reader_may_leave(), _decoders_are_quiet():
             found = main(parse(parser, argv, recipes))
         code = found if isinstance(found, int) else 0
     except FacecomError as error:
         print(f"error: {error}", file=sys.stderr)
         code = 2
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Terminated, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and signals.came is None:  # else torch's, of a worker that was stopped, too
+            raise
         print("stopped", file=sys.stderr)
-        code = 130
-    except Terminated:
-        print("stopped", file=sys.stderr)
-        code = 143
+        code = 128 + (signals.came or signal.SIGINT)
     finally:
         warnings.formatwarning = usual
-        if before is not None:
-            signal.signal(signal.SIGTERM, before)
+        for number, before in signals.before.items():
+            signal.signal(number, before)
+        sys.unraisablehook = sys.__unraisablehook__
     sys.exit(code)
 
 
@@ -133,52 +134,31 @@ class Terminated(BaseException):
     """SIGTERM was sent."""
 
 
-def _stop_on_sigterm():
-    """Makes SIGTERM end the run as Ctrl-C does, files whole or not at all; returns the handler before, None where that
-    cannot be set (another thread than the first)."""
-    if threading.current_thread() is not threading.main_thread():
-        return None
+@dataclass
+class _Signals:
+    """before: handlers by signal, to be put back; came: the signal that ended the run, None while there was none."""
+
+    before: dict[int, Any] = field(default_factory=dict)
+    came: int | None = None
+
+
+def _stop_on_signals() -> _Signals:
+    """Makes SIGTERM end the run as Ctrl-C does, files whole or not at all; nothing in another thread than the first."""
+    signals = _Signals()
 
     def stop(number, frame):
-        raise Terminated
+        def torn_down(unraisable):  # it may complain; where it swallowed this very exception, the signal comes again
+            if unraisable.exc_type in (KeyboardInterrupt, Terminated):
+                threading.Timer(0.05, os.kill, (os.getpid(), number)).start()
 
-    return signal.signal(signal.SIGTERM, stop)
+        signals.came, sys.unraisablehook = number, torn_down
+        raise KeyboardInterrupt if number == signal.SIGINT else Terminated
 
-
-class _Patient:
-    """A stream of text that takes no notice when its reader has left."""
-
-    def __init__(self, stream):
-        self.stream = stream
-
-    def __getattr__(self, name):
-        return getattr(self.stream, name)
-
-    def write(self, text: str) -> int:
-        self._try(self.stream.write, text)
-        return len(text)
-
-    def flush(self) -> None:
-        self._try(self.stream.flush)
-
-    def _try(self, call, *args) -> None:
-        try:
-            call(*args)
-        except BrokenPipeError:
-            with open(os.devnull, "w") as nowhere:  # or Python complains again when it ends
-                os.dup2(nowhere.fileno(), self.stream.fileno())
-
-
-@contextlib.contextmanager
-def _reader_may_leave() -> Iterator[None]:
-    usual = sys.stdout
-    patient = _Patient(usual)
-    sys.stdout = patient  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        patient.flush()
-        sys.stdout = usual
+    if threading.current_thread() is threading.main_thread():
+        signals.before[signal.SIGTERM] = signal.signal(signal.SIGTERM, stop)
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell's background jobs ignore it
+            signals.before[signal.SIGINT] = signal.signal(signal.SIGINT, stop)
+    return signals
 
 
 def parse(
