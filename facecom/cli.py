@@ -6,6 +6,8 @@ Importing this module does not import torch: `--help` is instant.
 import argparse
 import contextlib
 import logging
+import math
+import multiprocessing
 import os
 import platform
 import signal
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
 ALIGNMENTS = ("finder", "yunet", "fixed", "off")
 
 DEFAULT_ALIGN = "finder" if (Path(__file__).parent / "weights" / "landmarks.pt").exists() else "fixed"
+
+#: Where Linux keeps what processes share.
+SHARED = "/dev/shm"
 
 #: The file of a run folder that holds its settings.
 SETTINGS = "args.yaml"
@@ -118,16 +123,18 @@ def run(
 
 @contextlib.contextmanager
 def _decoders_are_quiet() -> Iterator[None]:
-    """What Pillow remarks about damaged photos is not for users: they are told which were left out, and why."""
-    logger = logging.getLogger("PIL")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
+    """What Pillow remarks about damaged photos is not for users: they are told which were left out, and why. Nor what
+    Matplotlib does without a home."""
+    levels = {name: logging.getLogger(name).level for name in ("PIL", "matplotlib")}
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"PIL\.")
         try:
+            for name in levels:
+                logging.getLogger(name).setLevel(logging.CRITICAL)
             yield
         finally:
-            logger.setLevel(level)
+            for name, level in levels.items():
+                logging.getLogger(name).setLevel(level)
 
 
 class Terminated(BaseException):
@@ -231,6 +238,26 @@ def save_settings(path: str | Path, args: argparse.Namespace) -> None:
     settings = {name: str(value) if isinstance(value, Path) else value for name, value in kept.items()}
     with write_whole(path) as file:
         yaml.safe_dump(settings, file, sort_keys=True)
+
+
+def usable_workers(workers: int, each: int = 0) -> int:
+    """As many worker processes as asked for, or as few as the machine's shared memory has room for, with a warning: in
+    containers it may be small or missing. each: bytes that one of them shares."""
+    if not workers:
+        return 0
+    try:
+        multiprocessing.get_context().Semaphore()
+        memory = os.statvfs(SHARED) if each and os.path.isdir(SHARED) else None
+        free = memory.f_bavail * memory.f_frsize if memory else math.inf
+    except (OSError, ImportError):
+        free, each = 0, 1
+    fit = workers if workers * each <= free else int(free // each)
+    if fit < workers:
+        text = (
+            f"little shared memory ({SHARED}): {fit or 'no'} worker processes in place of {workers}, so it takes longer"
+        )
+        warnings.warn(text, FacecomWarning, stacklevel=2)
+    return fit
 
 
 def pick_device(name: str = "auto") -> "torch.device":

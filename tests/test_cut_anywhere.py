@@ -14,6 +14,7 @@ import zipfile
 import pytest
 import torch
 import yaml
+from cuts import TINY, same_run, train
 from forks import forked
 from scripts import ROOT, rows_of, run
 
@@ -27,18 +28,10 @@ pytestmark = pytest.mark.skipif(
     not sys.platform.startswith("linux"), reason="forks, kills and limits as Linux has them"
 )
 
-TINY = "--backbone test_convnext --pool map --img_size 32 --align fixed --init none --no-amp --conditions none"
-TINY += " --epochs 4 --batch_size 2 --workers 0"
-
 
 @pytest.fixture(autouse=True)
 def one_thread():
     torch.set_num_threads(1)
-
-
-def train(task, data, folder, *flags):
-    where = ("--data_dir", data, "--run_dir", folder / "run", "--output", folder / "w" / "best.pt")
-    assert run(task, *where, *TINY.split(), *flags, script="train") == 0
 
 
 def is_whole(folder):
@@ -55,26 +48,6 @@ def is_whole(folder):
             assert len({len(row) for row in rows}) == 1
         else:
             assert path.suffix == ".png" and path.read_bytes().endswith(b"IEND\xaeB`\x82")
-
-
-def same_run(one, other):
-    """Bit for bit: weights, optimizer, figures, counters."""
-    for name in ("run/last.pt", "run/best.pt", "w/best.pt"):
-        left, right = checkpoint.read(one / name), checkpoint.read(other / name)
-        for content in (left, right):
-            content.pop("args")
-        assert equal(left, right), name
-    assert (one / "run/log.csv").read_bytes() == (other / "run/log.csv").read_bytes()
-
-
-def equal(one, other):
-    if isinstance(one, torch.Tensor):
-        return torch.equal(one, other)
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(equal(one[key], other[key]) for key in one)
-    if isinstance(one, list):
-        return len(one) == len(other) and all(map(equal, one, other))
-    return one == other or (one != one and other != other)
 
 
 @pytest.mark.slow
