@@ -197,6 +197,7 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "-l", place], check=True)
 
 
+@pytest.mark.slow
 def test_training_on_a_disk_that_fills_up(small_disk, sample_b, capsys):
     """The first epoch has room, the next has not; with room again it goes on."""
     train("B", sample_b, small_disk, "--epochs", 1)
@@ -214,6 +215,29 @@ def test_training_on_a_disk_that_fills_up(small_disk, sample_b, capsys):
     ballast.unlink()
     assert run("B", *where, *TINY.split(), "--resume", script="train") == 0
     assert checkpoint.read(small_disk / "run/last.pt")["epoch"] == 4
+
+
+@pytest.mark.slow
+def test_enrolment_on_a_disk_that_fills_up(small_disk, sample_b, siamese_file, capsys):
+    """Who was enrolled stays; with room again the others come."""
+    pytest.importorskip("lancedb", reason="needs the extra gallery")
+    gallery = ("--gallery", small_disk / "people.lance", "--weights", siamese_file)
+    assert run("B", *gallery, "--img_dir", sample_b / "val", script="enroll") == 0
+    ballast = small_disk / "ballast"
+    with pytest.raises(OSError), open(ballast, "wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+    capsys.readouterr()
+    assert run("B", *gallery, "--img_dir", sample_b / "train", script="enroll") == 2
+    said = capsys.readouterr().err
+    assert (
+        said.startswith("error: cannot write ") and said.endswith("choose another folder\n") and said.count("\n") == 1
+    )
+    assert run("B", *gallery, "--list", script="enroll") == 0
+    assert "4 people, 12 photos" in capsys.readouterr().out
+    ballast.unlink()
+    assert run("B", *gallery, "--img_dir", sample_b / "train", script="enroll") == 0
+    assert "8 people, 24 photos" in capsys.readouterr().out
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ from facecom.synthetic import draw_person
 
 pytest.importorskip("gradio", reason="needs the extra app")
 httpx = pytest.importorskip("httpx")
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +161,6 @@ def size_of(folder):
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory is read from /proc")
 def test_twenty_users_at_once(client):
     """Each sends a photo and asks, twenty at a time; from the second round on memory stays as it is."""
