@@ -6,6 +6,8 @@ Importing this module does not import torch: `--help` is instant.
 import argparse
 import contextlib
 import logging
+import math
+import multiprocessing
 import os
 import platform
 import signal
@@ -13,14 +15,15 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from facecom.errors import FacecomError, FacecomWarning
-from facecom.files import write_whole
+from facecom.files import reader_may_leave, write_whole
 
 if TYPE_CHECKING:
     import torch
@@ -29,6 +32,9 @@ if TYPE_CHECKING:
 ALIGNMENTS = ("finder", "yunet", "fixed", "off")
 
 DEFAULT_ALIGN = "finder" if (Path(__file__).parent / "weights" / "landmarks.pt").exists() else "fixed"
+
+#: Where Linux keeps what processes share.
+SHARED = "/dev/shm"
 
 #: The file of a run folder that holds its settings.
 SETTINGS = "args.yaml"
@@ -94,91 +100,72 @@ def run(
     warnings.formatwarning = lambda message, category, *more: (
         f"note: {message}\n" if issubclass(category, FacecomWarning) else usual(message, category, *more)
     )
-    before = _stop_on_sigterm()
+    signals = _stop_on_signals()
     try:
-        with _reader_may_leave(), _decoders_are_quiet():
+        with reader_may_leave(), _decoders_are_quiet():
             found = main(parse(parser, argv, recipes))
         code = found if isinstance(found, int) else 0
     except FacecomError as error:
         print(f"error: {error}", file=sys.stderr)
         code = 2
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Terminated, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and signals.came is None:  # else torch's, of a worker that was stopped, too
+            raise
         print("stopped", file=sys.stderr)
-        code = 130
-    except Terminated:
-        print("stopped", file=sys.stderr)
-        code = 143
+        code = 128 + (signals.came or signal.SIGINT)
     finally:
         warnings.formatwarning = usual
-        if before is not None:
-            signal.signal(signal.SIGTERM, before)
+        for number, before in signals.before.items():
+            signal.signal(number, before)
+        sys.unraisablehook = sys.__unraisablehook__
     sys.exit(code)
 
 
 @contextlib.contextmanager
 def _decoders_are_quiet() -> Iterator[None]:
-    """What Pillow remarks about damaged photos is not for users: they are told which were left out, and why."""
-    logger = logging.getLogger("PIL")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
+    """What Pillow remarks about damaged photos is not for users: they are told which were left out, and why. Nor what
+    Matplotlib does without a home."""
+    levels = {name: logging.getLogger(name).level for name in ("PIL", "matplotlib")}
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"PIL\.")
         try:
+            for name in levels:
+                logging.getLogger(name).setLevel(logging.CRITICAL)
             yield
         finally:
-            logger.setLevel(level)
+            for name, level in levels.items():
+                logging.getLogger(name).setLevel(level)
 
 
 class Terminated(BaseException):
     """SIGTERM was sent."""
 
 
-def _stop_on_sigterm():
-    """Makes SIGTERM end the run as Ctrl-C does, files whole or not at all; returns the handler before, None where that
-    cannot be set (another thread than the first)."""
-    if threading.current_thread() is not threading.main_thread():
-        return None
+@dataclass
+class _Signals:
+    """before: handlers by signal, to be put back; came: the signal that ended the run, None while there was none."""
+
+    before: dict[int, Any] = field(default_factory=dict)
+    came: int | None = None
+
+
+def _stop_on_signals() -> _Signals:
+    """Makes SIGTERM end the run as Ctrl-C does, files whole or not at all; nothing in another thread than the first."""
+    signals = _Signals()
 
     def stop(number, frame):
-        raise Terminated
+        def torn_down(unraisable):  # it may complain; where it swallowed this very exception, the signal comes again
+            if unraisable.exc_type in (KeyboardInterrupt, Terminated):
+                threading.Timer(0.05, os.kill, (os.getpid(), number)).start()
 
-    return signal.signal(signal.SIGTERM, stop)
+        signals.came, sys.unraisablehook = number, torn_down
+        raise KeyboardInterrupt if number == signal.SIGINT else Terminated
 
-
-class _Patient:
-    """A stream of text that takes no notice when its reader has left."""
-
-    def __init__(self, stream):
-        self.stream = stream
-
-    def __getattr__(self, name):
-        return getattr(self.stream, name)
-
-    def write(self, text: str) -> int:
-        self._try(self.stream.write, text)
-        return len(text)
-
-    def flush(self) -> None:
-        self._try(self.stream.flush)
-
-    def _try(self, call, *args) -> None:
-        try:
-            call(*args)
-        except BrokenPipeError:
-            with open(os.devnull, "w") as nowhere:  # or Python complains again when it ends
-                os.dup2(nowhere.fileno(), self.stream.fileno())
-
-
-@contextlib.contextmanager
-def _reader_may_leave() -> Iterator[None]:
-    usual = sys.stdout
-    patient = _Patient(usual)
-    sys.stdout = patient  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        patient.flush()
-        sys.stdout = usual
+    if threading.current_thread() is threading.main_thread():
+        signals.before[signal.SIGTERM] = signal.signal(signal.SIGTERM, stop)
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell's background jobs ignore it
+            signals.before[signal.SIGINT] = signal.signal(signal.SIGINT, stop)
+    return signals
 
 
 def parse(
@@ -251,6 +238,26 @@ def save_settings(path: str | Path, args: argparse.Namespace) -> None:
     settings = {name: str(value) if isinstance(value, Path) else value for name, value in kept.items()}
     with write_whole(path) as file:
         yaml.safe_dump(settings, file, sort_keys=True)
+
+
+def usable_workers(workers: int, each: int = 0) -> int:
+    """As many worker processes as asked for, or as few as the machine's shared memory has room for, with a warning: in
+    containers it may be small or missing. each: bytes that one of them shares."""
+    if not workers:
+        return 0
+    try:
+        multiprocessing.get_context().Semaphore()
+        memory = os.statvfs(SHARED) if each and os.path.isdir(SHARED) else None
+        free = memory.f_bavail * memory.f_frsize if memory else math.inf
+    except (OSError, ImportError):
+        free, each = 0, 1
+    fit = workers if workers * each <= free else int(free // each)
+    if fit < workers:
+        text = (
+            f"little shared memory ({SHARED}): {fit or 'no'} worker processes in place of {workers}, so it takes longer"
+        )
+        warnings.warn(text, FacecomWarning, stacklevel=2)
+    return fit
 
 
 def pick_device(name: str = "auto") -> "torch.device":

@@ -1,10 +1,11 @@
-"""Files and folders written whole or not at all."""
+"""Files and folders written whole or not at all; and an output whose reader may leave."""
 
 import contextlib
 import errno
 import os
 import shutil
 import stat
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,8 +13,20 @@ from typing import IO, NamedTuple
 
 from facecom.errors import FacecomError
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 #: This program's own open files, by name: to be written to and never replaced, even where they lead to a file.
 OWN_OUTPUT = ("/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc/")
+
+
+#: How files are called until they are whole.
+PREFIX, SUFFIX = ".facecom.", ".part"
+
+#: Folders that this process has looked through for what others have left.
+_SWEPT: set[Path] = set()
 
 
 class Place(NamedTuple):
@@ -53,9 +66,9 @@ def write_whole(path: str | os.PathLike, mode: str = "w", **open_kwargs) -> Iter
     mode, open_kwargs: as for `open`. Text is UTF-8 unless `encoding` says otherwise; bytes of a file name that are not
     are written as `\\udc..`. Missing folders above are made.
     The file lies under a temporary name in the same folder, reaches the disk (fsync) and is renamed; after any
-    exception it is gone and an older file at `path` is as it was. A link is followed; a device or a pipe is written to
-    at the end. Raises FacecomError when the system refuses (full disk, no permission) and where `place_of` does, naming
-    the path and the remedy.
+    exception it is gone and an older file at `path` is as it was; what a killed writer left goes with the next. A link
+    is followed; a device or a pipe is written to at the end. Raises FacecomError when the system refuses (full disk, no
+    permission) and where `place_of` does, naming the path and the remedy.
     """
     place = place_of(path)
     if "b" not in mode:
@@ -66,8 +79,11 @@ def write_whole(path: str | os.PathLike, mode: str = "w", **open_kwargs) -> Iter
         folder = None if place.stream else place.path.parent
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=".facecom.", suffix=".part", dir=folder)
+        if folder is not None:
+            _sweep(folder)
+        handle, temporary = tempfile.mkstemp(prefix=PREFIX, suffix=SUFFIX, dir=folder)
         with open(handle, mode, **open_kwargs) as file:
+            _lock(file)
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -84,6 +100,30 @@ def write_whole(path: str | os.PathLike, mode: str = "w", **open_kwargs) -> Iter
         if temporary is not None:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
+
+
+def _lock(file: IO) -> bool:
+    """Whether this process alone holds the file now, until it is closed or the process ends, however."""
+    if fcntl is None:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # another writes it, or the file system knows no locks
+        return False
+    return True
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what writers that were killed have left in the folder: their files are locked by nobody."""
+    if folder in _SWEPT or fcntl is None:
+        return
+    _SWEPT.add(folder)
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith(PREFIX) and entry.name.endswith(SUFFIX) and entry.is_file(follow_symlinks=False):
+                with contextlib.suppress(OSError), open(entry.path, "rb") as file:
+                    if _lock(file):
+                        os.unlink(entry.path)
 
 
 @contextlib.contextmanager
@@ -144,6 +184,7 @@ def write_error(path: str | os.PathLike, error: OSError) -> str:
     remedies = {
         errno.ENOSPC: "the disk is full; free some space or choose another folder",
         errno.EDQUOT: "your disk quota is used up; free some space or choose another folder",
+        errno.EFBIG: "the file would be larger than the system allows (ulimit -f); raise that limit",
         errno.EACCES: "no permission to write there; choose another folder",
         errno.EROFS: "the file system is read-only; choose another folder",
         errno.EISDIR: "that is a folder; choose another name",
@@ -153,6 +194,43 @@ def write_error(path: str | os.PathLike, error: OSError) -> str:
         errno.EEXIST: "a file stands where a folder is needed; choose another name",
     }
     return f"cannot write {path}: {remedies.get(error.errno or 0, str(error.strerror or error))}"
+
+
+class _Patient:
+    """A stream of text that takes no notice when its reader has left."""
+
+    def __init__(self, stream):
+        self.stream = stream
+
+    def __getattr__(self, name):
+        return getattr(self.stream, name)
+
+    def write(self, text: str) -> int:
+        self._try(self.stream.write, text)
+        return len(text)
+
+    def flush(self) -> None:
+        self._try(self.stream.flush)
+
+    def _try(self, call, *args) -> None:
+        try:
+            call(*args)
+        except BrokenPipeError:
+            with open(os.devnull, "w") as nowhere:  # or Python complains again when it ends
+                os.dup2(nowhere.fileno(), self.stream.fileno())
+
+
+@contextlib.contextmanager
+def reader_may_leave() -> Iterator[None]:
+    """Who reads standard output through a pipe may leave meanwhile (`| head`): what is printed then goes nowhere."""
+    usual = sys.stdout
+    patient = _Patient(usual)
+    sys.stdout = patient  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        patient.flush()
+        sys.stdout = usual
 
 
 def _umask() -> int:

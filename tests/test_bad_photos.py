@@ -84,6 +84,7 @@ def test_a_row_or_a_reason_for_each(bad, here, gender_file, capfd):
         close(found, row)
 
 
+@pytest.mark.slow
 def test_pairs_with_bad_photos(bad, here, siamese_file):
     folder, cases = bad
     assert run("B", "--img_dir", folder, "--weights", siamese_file, "--nearest", 1, "--output", "all.csv") == 0

@@ -73,7 +73,7 @@ def task_a_table(folder: str | Path) -> pd.DataFrame:
     if people[named].value_counts().max() > max(len(table) / 2, 1):
         named[:] = False
     # The same name in another split says nothing then: the folders keep them apart.
-    alone = folder.name + "/" + table["gender"] + "/" + table["photo"]
+    alone = as_text(folder.name) + "/" + table["gender"] + "/" + table["photo"]
     table.insert(2, "identity", people.where(named, alone))
     return table.sort_values("file", ignore_index=True)
 

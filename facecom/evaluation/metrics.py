@@ -1,8 +1,8 @@
 """Figures of merit: numpy and scikit-learn's definitions, ties counted against the model, undefined figures NaN.
 
-score: any number, higher is more alike (a distance enters as its negative). genuine scores: comparisons of one
-person; impostor scores: of two. A comparison is accepted when score >= threshold. FAR and TAR (false and true accept
-rate) are ISO/IEC 19795's FMR and 1 - FNMR at comparison level.
+score: any number, higher is more alike (a distance enters as its negative); NaN and +infinity are none and raise
+ValueError. genuine scores: comparisons of one person; impostor scores: of two. A comparison is accepted when score >=
+threshold. FAR and TAR (false and true accept rate) are ISO/IEC 19795's FMR and 1 - FNMR at comparison level.
 
 Every figure is a function of counts, and counts add up over identities: one matrix product of resampling weights
 [B, I] with counts per identity [I, ...] gives a figure in all resamples at once (`bootstrap`). That is why the curve
@@ -34,7 +34,7 @@ def roc(genuine: np.ndarray, impostor: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
     A point a distinct score, so tied scores are accepted together. A rate without scores is NaN throughout.
     """
-    genuine, impostor = np.sort(np.asarray(genuine, float)), np.sort(np.asarray(impostor, float))
+    genuine, impostor = np.sort(_numbers(genuine)), np.sort(_numbers(impostor))
     thresholds = np.append(np.inf, np.unique(np.concatenate([genuine, impostor]))[::-1])
     far, tar = (share(len(s) - np.searchsorted(s, thresholds, "left"), len(s)) for s in (impostor, genuine))
     return far, tar, thresholds
@@ -50,7 +50,7 @@ def tar_at_far(genuine: np.ndarray, impostor: np.ndarray, far: float, count: int
     """
     # The next number of the scores' own type: NumPy compares float32 scores with a Python float as float32.
     dtype = np.result_type(np.asarray(genuine), np.asarray(impostor), np.float32)
-    genuine, impostor = np.asarray(genuine, dtype), np.asarray(impostor, dtype)
+    genuine, impostor = _numbers(genuine, dtype), _numbers(impostor, dtype)
     if not len(impostor):
         return np.nan, np.nan
     allowed = int(far * (count or len(impostor)) + 1e-9)  # 0.29 * 100 is 28.999999999999996
@@ -99,7 +99,7 @@ def auc_on_curve(far: np.ndarray, tar: np.ndarray) -> np.ndarray:
 
 def score_levels(genuine: np.ndarray) -> np.ndarray:
     """The distinct genuine scores, ascending, at most `MAX_LEVELS`: what `level_counts` counts against."""
-    levels = np.unique(genuine)
+    levels = np.unique(_numbers(genuine))
     if len(levels) > MAX_LEVELS:
         levels = levels[np.linspace(0, len(levels) - 1, MAX_LEVELS).round().astype(int)]
     return levels
@@ -114,7 +114,7 @@ def level_counts(scores: np.ndarray, owners: np.ndarray, identities: int, levels
     """
     from scipy import sparse
 
-    columns = 2 * len(levels) + 1
+    columns, scores = 2 * len(levels) + 1, _numbers(scores)
     column = np.searchsorted(levels, scores, "left") + np.searchsorted(levels, scores, "right")
     return sparse.csr_array((np.ones(len(column)), (owners, column)), (identities, columns))
 
@@ -190,7 +190,9 @@ def calibration_counts(
 
     Returns float64 [identities, bins, 3].
     """
-    probabilities = np.asarray(probabilities, float)
+    probabilities = _numbers(probabilities)
+    if probabilities.size and not 0 <= probabilities.min() <= probabilities.max() <= 1:
+        raise ValueError("probabilities are from 0 to 1")
     cell = owners.astype(np.int64) * bins + np.minimum((probabilities * bins).astype(np.int64), bins - 1)
     sums = [np.bincount(cell, w, identities * bins) for w in (None, probabilities, np.asarray(labels, float))]
     return np.stack(sums, 1).reshape(identities, bins, 3).astype(float)
@@ -219,6 +221,7 @@ def ranks(scores: np.ndarray, same: np.ndarray) -> np.ndarray:
     scores: float [P, G], -inf for a photo that is left out; same: bool [P, G], is it the probe's person. Impostor
     photos with the same score rank before the genuine one.
     """
+    scores = _numbers(scores, None)
     best = np.where(same, scores, -np.inf).max(-1, initial=-np.inf)
     before = ((scores >= best[..., None]) & ~same).sum(-1)
     return np.where(best > -np.inf, before + 1.0, np.nan)
@@ -281,6 +284,14 @@ def bootstrap(
             low, high = np.nanquantile(sample, [(1 - level) / 2, (1 + level) / 2])
         result[name] = (value, float(low), float(high))
     return result
+
+
+def _numbers(values: np.ndarray, dtype: "np.typing.DTypeLike | None" = float) -> np.ndarray:
+    """The values as an array. Raises ValueError for NaN and +infinity."""
+    array = np.asarray(values, dtype)
+    if not (array < np.inf).all():
+        raise ValueError("NaN and +infinity are no scores: leave out what could not be compared")
+    return array
 
 
 def share(part: np.ndarray | int, whole: np.ndarray | int) -> np.ndarray:

@@ -125,6 +125,7 @@ class Aligner:
     def _crop(self, image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
         if self.mode == "off":
             return whole(image, self.size)
-        if np.isnan(landmarks).any():
-            landmarks = fixed_landmarks(image)
-        return align(image, landmarks, self.size, self.template)
+        try:
+            return align(image, landmarks, self.size, self.template)
+        except ValueError:  # nobody looked, or what was found is no face
+            return align(image, fixed_landmarks(image), self.size, self.template)

@@ -47,13 +47,16 @@ def similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Least-squares similarity transform without mirroring (Umeyama, PAMI 1991; in the plane it has a closed form).
 
     source, target: [K, 2] points, K >= 2. Returns float64 [2, 3]: target ~ A[:, :2] @ source + A[:, 2].
-    Raises ValueError when all source points coincide.
+    Raises ValueError when all source points coincide, and for points that are no numbers.
     """
-    source, target = (np.asarray(points, np.float64) @ [1, 1j] for points in (source, target))
+    source, target = (np.asarray(points, np.float64) for points in (source, target))
+    if not (np.isfinite(source).all() and np.isfinite(target).all()):
+        raise ValueError("landmarks must be numbers: no alignment is possible")
+    source, target = source @ [1, 1j], target @ [1, 1j]
     centred = source - source.mean()
     variance = np.vdot(centred, centred).real
-    if variance < 1e-12 * len(source):
-        raise ValueError("the landmarks coincide: no alignment is possible")
+    if not 1e-12 * len(source) <= variance < np.inf:
+        raise ValueError("the landmarks coincide, or lie beyond all numbers: no alignment is possible")
     turn = np.vdot(centred, target - target.mean()) / variance  # scale and rotation as one complex number
     shift = target.mean() - turn * source.mean()
     return np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]])
@@ -65,7 +68,8 @@ def align(
     """Aligned crop of one face.
 
     image: RGB uint8 [H, W, 3]; landmarks: [5, 2] pixels of it; template: where they go, [5, 2] pixels of a 112 px crop.
-    Returns RGB uint8 [size, size, 3]; what lies outside the image is its replicated border.
+    Returns RGB uint8 [size, size, 3]; what lies outside the image is its replicated border. Raises ValueError for
+    landmarks that coincide or are no numbers.
     """
     template = template * (size / CROP_SIZE)
     matrix = similarity(landmarks, template)

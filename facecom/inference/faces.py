@@ -14,6 +14,7 @@ import pandas as pd
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
+from facecom.cli import usable_workers
 from facecom.conditions.impulses import without_impulses
 from facecom.data.images import LONGEST_SIDE_FACES, read_photo, shrink
 from facecom.errors import FacecomError
@@ -83,7 +84,7 @@ def stream_faces(
     loader = DataLoader(
         _Sized(photos),
         batch_size=min(batch_size, PHOTOS_AT_ONCE),
-        num_workers=default_workers(photos) if workers is None else workers,
+        num_workers=default_workers(photos) if workers is None else usable_workers(workers),
         collate_fn=list,
         worker_init_fn=start_worker,
     )

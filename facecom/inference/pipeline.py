@@ -14,6 +14,7 @@ import numpy as np
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
+from facecom.cli import usable_workers
 from facecom.data.images import longest_side, read_photo, shrink
 from facecom.errors import FacecomError
 from facecom.inference.ensemble import Answers, Ensemble
@@ -64,7 +65,7 @@ def stream(
     loader = DataLoader(
         _Decoded(photos, longest),
         batch_size=batch_size,
-        num_workers=default_workers(photos) if workers is None else workers,
+        num_workers=default_workers(photos) if workers is None else usable_workers(workers),
         collate_fn=list,
         worker_init_fn=start_worker,
     )
@@ -129,7 +130,7 @@ def default_workers(photos: Sequence[Photo]) -> int:
     paths = sum(not isinstance(photo, np.ndarray) for photo in photos)
     if paths < WORTH_WORKERS or multiprocessing.get_start_method() != "fork":
         return 0
-    return min(2, os.cpu_count() or 1)
+    return usable_workers(min(2, os.cpu_count() or 1))
 
 
 class _Decoded(Dataset):

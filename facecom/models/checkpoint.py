@@ -276,7 +276,7 @@ def versions() -> dict[str, str]:
 
 def plain(value: Any) -> Any:
     """The value in types that a safe load accepts: paths as text, NumPy numbers as Python's, mappings as dicts."""
-    if value is None or isinstance(value, bool | int | float | str | bytes | torch.Tensor):
+    if value is None or isinstance(value, bool | int | float | str | torch.Tensor):
         return float(value) if isinstance(value, np.floating) else value  # np.float64 is a float, yet not plain
     if isinstance(value, Path):
         return str(value)

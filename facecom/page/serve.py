@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     import gradio
 
 
+#: Bytes of a photo at most: several times what cameras and telephones write.
+LARGEST_UPLOAD = 64 << 20
+
+
 def launch(blocks: "gradio.Blocks", **options):
     """Serve the page on this machine alone, without fonts from the web and without a history in the browser."""
     import gradio as gr
@@ -23,7 +27,7 @@ def launch(blocks: "gradio.Blocks", **options):
     theme = gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"])
     return blocks.launch(
         server_name="127.0.0.1", share=False, theme=theme, css=CSS, footer_links=["api"], run_history=False,
-        enable_monitoring=False, **options,
+        enable_monitoring=False, max_file_size=LARGEST_UPLOAD, **options,
     )  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """Augmented views of crops for training, which depend on seeds alone."""
 
+import math
 import sys
 from collections.abc import Sequence
 
@@ -9,7 +10,11 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from facecom.cli import usable_workers
 from facecom.data.augmentation import derived_seed, reseed
+
+#: Batches that a worker process has in shared memory at a time: two that wait, and one in use.
+BATCHES_AHEAD = 3
 
 
 class Samples(Dataset):
@@ -50,7 +55,8 @@ def batches(
 ) -> DataLoader:
     """Batches of samples in their order. whole: leave out a smaller last batch, unless it is the only one."""
     # Only forked processes share the crops; elsewhere they would be copied into each process every epoch.
-    workers = workers if sys.platform == "linux" else 0
+    views = samples.rows.shape[1] * 3 * math.prod(samples.crops[0].shape[:2]) if len(samples) else 0
+    workers = usable_workers(workers, BATCHES_AHEAD * 4 * views * batch_size) if sys.platform == "linux" else 0
     return DataLoader(
         samples,
         batch_size,

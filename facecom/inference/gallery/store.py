@@ -5,6 +5,7 @@ The folder holds one table, `faces.lance`, and a lock that the system lets go wh
 
 import contextlib
 import os
+import re
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -220,8 +221,9 @@ class Store:
             yield
         except OSError as error:
             raise FacecomError(write_error(self.path, error)) from error
-        except RuntimeError as error:  # LanceDB's own
-            raise FacecomError(f"cannot write {self.path}: {str(error).splitlines()[0]}") from error
+        except RuntimeError as error:  # LanceDB's own, which has the system's number in its text
+            said, number = str(error).splitlines()[0], re.search(r"os error (\d+)", str(error))
+            raise FacecomError(write_error(self.path, OSError(int(number[1]) if number else 0, said))) from error
 
 
 def _metadata(table) -> dict[str, str]:

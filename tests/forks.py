@@ -1,0 +1,53 @@
+"""Runs a function in a forked process that dies in the middle: imports are not paid for again."""
+
+import os
+import signal
+import time
+
+#: What comes between whole files: a writer may be killed before each of these.
+STEPS = ("replace", "fsync", "unlink", "rename", "mkdir", "rmdir", "link")
+
+
+def forked(call, *, die_at=None, die_after=None, silent=True) -> int:
+    """Exit status as shells give it: 137 where it was killed, 0 where `call` came to its end, 1 for an exception.
+
+    die_at: it kills itself before this step of the file system (`STEPS`, counted from 1); die_after: it is killed after
+    so many seconds.
+    """
+    child = os.fork()
+    if not child:
+        code = 1
+        try:
+            if silent:
+                nowhere = os.open(os.devnull, os.O_RDWR)
+                for stream in (0, 1, 2):
+                    os.dup2(nowhere, stream)
+            if die_at is not None:
+                _die_at(die_at)
+            call()
+            code = 0
+        except SystemExit as left:
+            code = left.code or 0
+        finally:
+            os._exit(code)
+    if die_after is not None:
+        time.sleep(die_after)
+        os.kill(child, signal.SIGKILL)
+    status = os.waitpid(child, 0)[1]
+    return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+
+
+def _die_at(step):
+    count = [0]
+
+    def counted(real):
+        def call(*args, **kwargs):
+            count[0] += 1
+            if count[0] == step:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return real(*args, **kwargs)
+
+        return call
+
+    for name in STEPS:
+        setattr(os, name, counted(getattr(os, name)))

@@ -1,0 +1,91 @@
+"""Other machines: any number of workers, processes that are spawned, no shared memory, no home, a read-only folder."""
+
+import os
+import shutil
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+import torch
+from cuts import same_run, train
+from scripts import ROOT, rows_of, run
+
+from facecom import cli
+from facecom.errors import FacecomWarning
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    torch.set_num_threads(1)
+
+
+def test_as_many_workers_as_shared_memory_has_room_for(monkeypatch):
+    monkeypatch.setattr(cli.os, "statvfs", lambda place: SimpleNamespace(f_bavail=1000, f_frsize=4096))
+    monkeypatch.setattr(cli.os.path, "isdir", lambda place: True)
+    assert cli.usable_workers(0) == 0 and cli.usable_workers(4) == 4 and cli.usable_workers(4, 1_000_000) == 4
+    with pytest.warns(FacecomWarning, match="little shared memory .*: 2 worker processes in place of 4"):
+        assert cli.usable_workers(4, 2_000_000) == 2
+    with pytest.warns(FacecomWarning, match="no worker processes in place of 4"):
+        assert cli.usable_workers(4, 5_000_000) == 0
+
+    def none(*_):
+        raise OSError(38, "Function not implemented")
+
+    monkeypatch.setattr(cli.multiprocessing, "get_context", lambda: SimpleNamespace(Semaphore=none))
+    with pytest.warns(FacecomWarning, match="no worker processes in place of 4"):
+        assert cli.usable_workers(4) == 0
+
+
+@pytest.mark.slow
+def test_training_is_the_same_with_any_number_of_workers(sample_b, tmp_path):
+    for workers in (0, 1, 3):
+        train("B", sample_b, tmp_path / str(workers), "--workers", workers, "--epochs", 2)
+    same_run(tmp_path / "0", tmp_path / "1")
+    same_run(tmp_path / "0", tmp_path / "3")
+
+
+SPAWNED = """
+import multiprocessing, sys
+if __name__ == "__main__":
+    multiprocessing.set_start_method("spawn")
+    sys.path[:0] = [sys.argv.pop(1)]
+    from scripts import run
+    sys.exit(run("A", *sys.argv[1:]))
+"""
+
+
+@pytest.mark.slow
+def test_spawned_workers_answer_the_same(sample_a, gender_file, here):
+    """As on macOS and Windows."""
+    (here / "spawned.py").write_text(SPAWNED)
+    flags = ["--img_dir", str(sample_a / "val"), "--weights", str(gender_file)]
+    call = [sys.executable, "spawned.py", str(ROOT / "tests"), *flags, "--workers", "2", "--output", "spawned.csv"]
+    subprocess.run(call, check=True, capture_output=True, timeout=280)
+    assert run("A", *flags, "--workers", 0, "--output", "alone.csv") == 0
+    assert rows_of("spawned.csv") == rows_of("alone.csv")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("unshare") is None, reason="needs root's own view of the disks")
+def test_a_machine_with_nothing(sample_a, gender_file, tmp_path):
+    """No shared memory, no home, the plainest locale, and a folder in which nothing may be written."""
+    nowhere = tmp_path / "nowhere"
+    nowhere.mkdir()
+    script = ROOT / "comsys-hackathon-taskA" / "test.py"
+    flags = f"--img_dir {sample_a / 'val'} --weights {gender_file} --device cpu --no-amp --workers 2 --quiet"
+    bare = f"mount -t tmpfs -o ro,size=4k none /dev/shm && mount -t tmpfs -o ro none {nowhere} && cd {nowhere} &&"
+    environment = {"PATH": os.environ["PATH"], "HOME": "/proc/none", "LC_ALL": "C", "PYTHONPATH": str(ROOT)}
+    call = lambda more: subprocess.run(  # noqa: E731
+        ["unshare", "-m", "sh", "-c", f"{bare} {sys.executable} {script} {flags} {more}"],
+        capture_output=True, text=True, env=environment,
+    )  # fmt: skip
+    done = call(f"--output {tmp_path / 'out.csv'} --report {tmp_path / 'report'}")
+    if "permission denied" in done.stderr.lower() and "mount" in done.stderr:
+        pytest.skip("may not mount here")
+    assert done.returncode == 0, done.stderr
+    assert [line for line in done.stderr.splitlines() if not line.startswith("note: little shared memory")] == []
+    assert len(rows_of(tmp_path / "out.csv")) == 12
+    done = call("")
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert done.stderr.startswith("error: cannot write submission.csv: the file system is read-only")
