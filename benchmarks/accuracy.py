@@ -203,6 +203,9 @@ def main(args: argparse.Namespace) -> None:
     val = val or train
     options = {"resamples": args.resamples, "seed": args.seed}
     table = labelled(folders.task_b_table(val), "val", args.gender_labels)
+    if unknown := set(args.leave_out) - set(table["identity"]):
+        raise FacecomError(f"--leave_out: nobody in {val} is called {min(unknown)}")
+    table = table[~table["identity"].isin(args.leave_out)].reset_index(drop=True)
     for name, align, embed, points in embedders(args):
         print(f"\n=== {name}, align {align}")
         templates, unsure = embed(table["path"].tolist())
@@ -239,6 +242,7 @@ def get_args_parser() -> argparse.ArgumentParser:
     group = parser.add_argument_group("on what")
     group.add_argument("--data_dir", required=True, help="Task B: the folder with train/ and val/")
     group.add_argument("--gender_labels", help="CSV split,file,gender,second_opinion: adds figures by gender")
+    group.add_argument("--leave_out", nargs="+", default=[], metavar="NAME", help="people of val who do not count")
     group.add_argument("--slices", action="store_true", help="by simulated severity and by resolution too")
     group.add_argument("--resamples", type=int, default=1000, help="of the bootstrap over identities")
     group.add_argument("--batch_size", type=int, default=64, help="photos that a network sees at once")

@@ -2,9 +2,11 @@
 
 python benchmarks/speed.py --img_dir data/Task_B/val      # -> results/speed.csv
 python benchmarks/speed.py                                # on drawn people
+python benchmarks/speed.py --img_dir data/Task_B/val --edgeface edgeface_xs_q.pt --onnx mobilefacenet.onnx
 
 A row a measurement: `measurement,device,threads,photos,photos_per_second,peak_memory_mb`. Each runs in a process of its
 own, so that its memory is its own (decoding processes not counted). The median of `--repeat` runs after a first one.
+`frames of five faces`: from 1280 x 720 pixels in memory to embeddings, drawn people; photos are frames there.
 """
 
 import argparse
@@ -22,6 +24,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from facecom import cli  # noqa: E402
 from facecom.data import folders, images  # noqa: E402
+from facecom.errors import FacecomError  # noqa: E402
 from facecom.evaluation import results  # noqa: E402
 
 BATCH = 64
@@ -75,6 +78,51 @@ def published_recipe(paths: list[str], args: argparse.Namespace) -> Callable:
     return lambda: through(made, paths, 32, 2)
 
 
+def others(member, align: str, args: argparse.Namespace):
+    """Another's network behind our face finder."""
+    from facecom.inference import ensemble
+
+    return ensemble.Ensemble([member], align, device=args.device, amp=half(args))
+
+
+def edgeface(paths: list[str], args: argparse.Namespace) -> Callable:
+    import numpy as np
+
+    from facecom.models.loading import Runner
+    from pretraining.targets.teachers import of_both, open_teacher
+
+    look = open_teacher(args.edgeface, amp=half(args) is not None)
+
+    def forward(crops):
+        return of_both(look, crops), np.full(len(crops), np.nan, np.float32)
+
+    made = others(Runner("siamese", Path(args.edgeface), forward, {"size": 112, "align": "finder"}), "finder", args)
+    return lambda: through(made, paths, BATCH, None)
+
+
+def mobilefacenet(paths: list[str], args: argparse.Namespace) -> Callable:
+    from facecom.models.onnx import foreign
+    from facecom.models.published import IMAGENET_MEAN, IMAGENET_STD
+
+    made = others(foreign(args.onnx, IMAGENET_MEAN, IMAGENET_STD), "finder", args)
+    return lambda: through(made, paths, BATCH, None)
+
+
+def frames(paths: list[str], args: argparse.Namespace) -> Callable:
+    import numpy as np
+
+    from facecom.inference.faces import faces_of
+    from facecom.synthetic import draw_person
+
+    made, frame = verifier(args), np.full((720, 1280, 3), 110, np.uint8)
+    for number in range(5):
+        frame[100 + 70 * number : 324 + 70 * number, 20 + 250 * number : 244 + 250 * number] = draw_person(number, 0)[0]
+    found = faces_of([(0, frame, 1280)], made)
+    if len(found.rows) != 5:
+        raise FacecomError(f"{len(found.rows)} faces found in the drawn frame, not 5: the measurement would be another")
+    return lambda: [faces_of([(0, frame, 1280)], made) for _ in paths]
+
+
 def onnx(paths: list[str], args: argparse.Namespace) -> Callable:
     from facecom.models import loading
     from facecom.models.export import example_crops, export
@@ -97,6 +145,13 @@ MEASUREMENTS = {
     "files to embeddings, float32": (whole_path_float32, 1),
     "files to embeddings, one photo at a time": (one_by_one, 0.1),
     "files to embeddings, published recipe": (published_recipe, 0.25),
+    "frames of five faces": (frames, 0.02),
+}
+
+#: The same with networks of others, by the flag that names their file.
+OTHERS = {
+    "files to embeddings, EdgeFace-XS": (edgeface, 0.5, "edgeface"),
+    "files to embeddings, MobileFaceNet": (mobilefacenet, 0.5, "onnx"),
 }
 
 
@@ -120,7 +175,7 @@ def measure(name: str, paths: list[str], args: argparse.Namespace) -> dict:
     """One measurement, as a row; runs in a process of its own."""
     import torch
 
-    make, share = MEASUREMENTS[name]
+    make, share, *_ = (MEASUREMENTS | OTHERS)[name]
     paths = paths[: max(1, int(len(paths) * share))]
     run = make(paths, args)
     count = len(paths) * (4 if make is whole_path_four_times else 1)
@@ -158,7 +213,8 @@ def main(args: argparse.Namespace) -> None:
     spawn = multiprocessing.get_context("spawn")
     with photos_of(args.img_dir) as paths:
         paths = (paths * (args.photos // len(paths) + 1))[: args.photos]
-        for name in MEASUREMENTS:
+        asked = [name for name, (*_, flag) in OTHERS.items() if getattr(args, flag)]
+        for name in [*MEASUREMENTS, *asked]:
             with ProcessPoolExecutor(1, spawn) as own:
                 rows.append(own.submit(measure, name, paths, args).result())
             print("{measurement:45} {photos_per_second:9,.1f} photos/s  {peak_memory_mb:6,} MB".format(**rows[-1]))
@@ -170,6 +226,8 @@ def get_args_parser() -> argparse.ArgumentParser:
     parser.add_argument("--img_dir", type=Path, help="folder of photos (default: drawn people)")
     parser.add_argument("--photos", type=int, default=2048, help="how many, repeated where there are fewer")
     parser.add_argument("--weights", help="Siamese checkpoint (default: shipped)")
+    parser.add_argument("--edgeface", help="EdgeFace-XS, a state dict, to be measured beside it")
+    parser.add_argument("--onnx", help="MobileFaceNet, an ONNX file, to be measured beside it")
     parser.add_argument("--align", choices=("finder", "fixed", "off"), help="default: what the weights say")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="where the networks run")
     parser.add_argument("--amp", action=argparse.BooleanOptionalAction, default=True, help="half precision where fast")

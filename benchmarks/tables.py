@@ -32,8 +32,8 @@ BAD = tuple(condition for condition in CONDITIONS if condition not in ("clean", 
 #: Lines of the summary: what it is called there, its names in accuracy.csv (of faces, of gender), and in speed.csv.
 SUMMARY = (
     ("**facecom**", ("facecom", "facecom"), "files to embeddings"),
-    ("EdgeFace-XS, behind our face finder", ("edgeface_xs_q", ""), "files to embeddings, edgeface_xs_q"),
-    ("MobileFaceNet, behind our face finder", ("mobilefacenet_ms1m_112", ""), "files to embeddings, mobilefacenet"),
+    ("EdgeFace-XS, behind our face finder", ("EdgeFace-XS", ""), "files to embeddings, EdgeFace-XS"),
+    ("MobileFaceNet, behind our face finder", ("mobilefacenet_ms1m_112", ""), "files to embeddings, MobileFaceNet"),
     ("published recipe", ("published recipe from our encoder",) * 2, "files to embeddings, published recipe"),
     ("untrained gradients", ("untrained gradients", ""), ""),
 )
