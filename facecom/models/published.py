@@ -3,8 +3,6 @@
 import os
 from collections.abc import Mapping
 
-import torch
-
 from facecom.errors import FacecomError
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -84,7 +82,7 @@ def convnext_of(state: Mapping, prefix: str, path: str | os.PathLike) -> str:
         tuple(name.split(".")[2:5:2]) for name in state if name.startswith(f"{prefix}.stages.") and "blocks" in name
     }
     depths = tuple(sum(stage == str(s) for stage, _ in blocks) for s in range(4))
-    known = _CONVNEXTS.get((len(stem), depths)) if isinstance(stem, torch.Tensor) and stem.ndim else None
+    known = _CONVNEXTS.get((len(stem), depths)) if getattr(stem, "ndim", 0) else None
     if known is None:
         raise FacecomError(f"{path}: the backbone is none of timm's ConvNeXt sizes: save a facecom checkpoint instead")
     return known
