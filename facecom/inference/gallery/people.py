@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from facecom.errors import FacecomError
+from facecom.inference.gallery.embedded import blocks_of, parts_of
 from facecom.inference.gallery.rows import made_by_of, photos_of, rows_of, state_of
 from facecom.inference.gallery.store import Store
 from facecom.inference.pipeline import Photo, collect, name_of, stream
@@ -26,12 +27,15 @@ STRANGERS = 10_000
 
 @dataclass
 class Added:
-    """What `Gallery.add` did, in photos. unreadable: (file, reason)."""
+    """What `Gallery.add` did, in photos. unreadable: (file, reason). Of `add_faces`, without: how many show no face, or
+    could not be read; crowded: how many show several, of which the largest near the middle counts."""
 
     added: int = 0
     unchanged: int = 0
     replaced: int = 0
     unreadable: list[tuple[str, str]] = field(default_factory=list)
+    without: int = 0
+    crowded: int = 0
 
 
 class Gallery:
@@ -85,6 +89,24 @@ class Gallery:
                 self.store.write(rows_of(chosen, [todo[key] for key in chosen], batch, made_by))
                 found.replaced += sum(key in known for key in chosen)
                 found.added += sum(key not in known for key in chosen)
+        if found.added or found.replaced:
+            self.store.tidy(found.replaced > 0)
+        return found
+
+    def add_faces(self, folder: str | os.PathLike, name: str | None = None) -> Added:
+        """Enrol from a corpus (`facecom corpus`), which has looked at the photos already: the face that answers for a
+        photo, under the name of the folder that the photo lies in, or under `name`; copies in `distortion/` are left
+        out. Raises FacecomError for a folder without such files, and for one that other weights have made."""
+        made_by, found = self._check(), Added()
+        known = self.store.index()
+        for rows, states in blocks_of(parts_of(folder, made_by), name, made_by, found):
+            fresh = [row for row, (key, state) in enumerate(states.items()) if known.get(key) != state]
+            found.unchanged += len(states) - len(fresh)
+            if fresh:
+                self.store.write(rows.take(fresh))
+                replaced = sum(key in known and known[key] != state for key, state in states.items())
+                found.replaced += replaced
+                found.added += len(fresh) - replaced
         if found.added or found.replaced:
             self.store.tidy(found.replaced > 0)
         return found
