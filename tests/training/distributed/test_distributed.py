@@ -55,7 +55,7 @@ def assert_same(one, other, tolerance=1e-4):
 @pytest.mark.parametrize("task", ["A", "B"])
 def test_two_processes_train_as_one_does(task, sample_a, sample_b, tmp_path):
     data = {"A": sample_a, "B": sample_b}[task]
-    flags = ("--epochs", 2, "--batch_size", 4, "--conditions", "simulate,real")
+    flags = ("--epochs", 2, "--batch_size", 4, "--conditions", "simulate,real", "--lr", 2e-4)
     one, two = train(task, data, tmp_path / "one", 0, *flags), train(task, data, tmp_path / "two", 2, *flags)
     seed_everything(42)
     at_first = initial_model({"A": "gender", "B": "siamese"}[task], "none", backbone="test_convnext", img_size=32)
