@@ -33,6 +33,9 @@ CANDIDATES = 10
 #: Photos that k-means sees, a part, and its rounds.
 SEEN, ROUNDS = 64, 25
 
+#: Probes that are asked for together.
+AT_ONCE = 64
+
 NAME = "embedding_idx"
 
 
@@ -63,9 +66,15 @@ def nearest(table, probes: np.ndarray, k: int, columns: list[str], share: float 
     share: of the parts that are looked at. Rows that came after the index was built are all looked at.
     """
     looked_at = max(FEWEST, math.ceil(share * parts_for(table.count_rows())))
-    found = []
-    for probe in probes:
-        query = table.search(probe, vector_column_name="embedding").distance_type("l2").nprobes(looked_at)
-        query = query.refine_factor(CANDIDATES).limit(k)
-        found.append(query.select([*columns, "embedding", "_distance"]).to_arrow())
+    found: list = []
+    for start in range(0, len(probes), AT_ONCE):
+        some = probes[start : start + AT_ONCE]
+        query = table.search(some[0] if len(some) == 1 else list(some), vector_column_name="embedding")
+        query = query.distance_type("l2").nprobes(looked_at).refine_factor(CANDIDATES).limit(k)
+        rows = query.select([*columns, "embedding", "_distance"]).to_arrow()
+        if len(some) == 1:
+            found.append(rows)
+            continue
+        of = rows["query_index"].to_numpy()
+        found += [rows.take(np.flatnonzero(of == number)) for number in range(len(some))]
     return found
