@@ -4,8 +4,8 @@ python benchmarks/cuda.py                                   # on drawn people
 python benchmarks/cuda.py --img_dir data/Task_B/val
 
 A row a test (`outcome`: passed, failed, skipped; `seconds`) and a row a measurement of `speed.py --device cuda` (its
-rate in `photos_per_second`), each with the name of the card. Exit code 1 where a test failed; without a device it says so
-and writes nothing.
+rate in `photos_per_second`), each with the name of the card. Exit code 1 where a test failed; without a device it says
+so and writes nothing.
 """
 
 import argparse

@@ -7,6 +7,9 @@ from facecom.inference.templates import Templates, as_templates, distances, like
 #: Products held at once: 2 million float32 are 8 MB.
 BLOCK = 1 << 21
 
+#: Rows of a block of the gallery at most.
+ROWS = 1 << 15
+
 #: Probes that a block of the gallery is multiplied by at once: fewer, and memory is waited for; more, and the cache
 #: is too small.
 PROBES = 512
@@ -23,7 +26,7 @@ def nearest(
     What is held besides does not grow with P.
     """
     probes, gallery = as_templates(probes), as_templates(gallery)
-    usable = np.flatnonzero(gallery.readable)
+    usable = np.flatnonzero(np.isfinite(gallery.faces[:, 0]))  # an unreadable row is NaN from the first number on
     if len(usable) < len(gallery):  # millions are not copied for nothing
         gallery = gallery[usable]
     k = min(k, len(usable) - (first_row is not None))
@@ -72,7 +75,7 @@ def _best(probes: Templates, gallery: Templates, k: int, first_row: int | None, 
     The gallery is gone through in blocks; behind the first ones few of a block are better than the k best so far, and
     only those are looked at. first_row, usable: see `nearest`, and which rows the gallery's are.
     """
-    count, step = len(probes), max(k + 1, BLOCK // len(probes))
+    count, step = len(probes), max(k + 1, min(ROWS, BLOCK // len(probes)))
     best = np.zeros((count, 0), int)
     scores = np.zeros((count, 0), np.float32)
     for start in range(0, len(gallery), step):

@@ -157,7 +157,7 @@ def train_one_epoch(
     device = next(job.model.parameters()).device
     total, answers, truths = 0.0, [], []
     with tqdm(distributed.Parts(batches), desc=name, unit="batch", disable=quiet or None, leave=False) as bar:
-        for number, (batch, counted) in enumerate(bar):
+        for number, (batch, counted, weight) in enumerate(bar):
             job.set_lr(epoch - 1 + number / len(batches))
             batch = tuple(part.to(device, non_blocking=True) for part in batch)
             with autocast(device, job.amp), said_of_small_batches(len(batch[0])):
@@ -165,8 +165,8 @@ def train_one_epoch(
             if not math.isfinite(loss.item()):
                 raise Diverged(f"the loss is no longer a number in batch {number + 1}")
             job.optimizer.zero_grad(set_to_none=True)
-            scaler.scale(loss).backward()
-            distributed.average(job.model, len(truth[:counted]))
+            scaler.scale(loss * weight).backward()
+            distributed.average(job.model)
             if not scaler.is_enabled() and not gradients_are_numbers(job.model):  # else the scaler leaves out the step
                 raise Diverged(f"the gradients are no longer numbers in batch {number + 1}")
             truth = truth[:counted]
@@ -176,11 +176,9 @@ def train_one_epoch(
             answers.append(answer[:counted].cpu().numpy())
             truths.append(truth.cpu().numpy())
             bar.set_postfix(loss=f"{loss.item():.4f}")
-            distributed.average(job.model, len(truth[:counted]))
-    said, true = np.concatenate(answers), np.concatenate(truths)
-            truth = truth[:counted]
+    said, true, totals = distributed.together(np.concatenate(answers), np.concatenate(truths), np.array([total]))
     figures = metrics.classification(true, said)
-    figures["loss"] = total / len(true)
+    figures["loss"] = totals.sum() / len(true)
     return {name: figures[name.removeprefix("train_")] for name in TRAIN_FIGURES}
 
 

@@ -16,8 +16,9 @@ from facecom.training.distributed.group import for_objects, rank, size
 class Parts:
     """This process's part of every batch of a loader whose order is the same in all processes.
 
-    Iterates over (batch, counted): how many of its first samples count, None for all. It is 0 where a batch has fewer
-    samples than there are processes and none is left for this one, which then looks at one that does not count.
+    Iterates over (batch, counted, weight). counted: how many of its first samples count, None for all; it is 0 where a
+    batch has fewer samples than there are processes and none is left for this one, which then looks at one that does
+    not count. weight: of the loss of these samples, so that the mean over processes is the mean over samples.
     """
 
     def __init__(self, loader: DataLoader):
@@ -25,18 +26,24 @@ class Parts:
         self.counted: list[int] | None = None
         if size() == 1 or loader.batch_sampler is None:
             return
-        parts = [(batch[rank() :: size()], batch[:1]) for batch in map(list, loader.batch_sampler)]
-        self.counted = [len(mine) for mine, _ in parts]
+        batches: list[list] = [list(batch) for batch in loader.batch_sampler]
+        parts = [batch[rank() :: size()] for batch in batches]
+        self.counted = [len(part) for part in parts]
+        self.weights = [size() * len(part) / len(batch) for part, batch in zip(parts, batches, strict=True)]
         same = ("num_workers", "collate_fn", "pin_memory", "worker_init_fn", "multiprocessing_context")
         options = {name: getattr(loader, name) for name in same}
-        self.loader = DataLoader(loader.dataset, batch_sampler=[mine or other for mine, other in parts], **options)
+        sampler = [part or batch[:1] for part, batch in zip(parts, batches, strict=True)]
+        self.loader = DataLoader(loader.dataset, batch_sampler=sampler, **options)
 
     def __len__(self) -> int:
         return len(self.loader)
 
     def __iter__(self) -> Iterator[tuple]:
         for number, batch in enumerate(self.loader):
-            yield batch, None if self.counted is None else self.counted[number]
+            if self.counted is None:
+                yield batch, None, 1.0
+            else:
+                yield batch, self.counted[number], self.weights[number]
 
 
 def mine(count: int) -> range:
@@ -73,15 +80,15 @@ def together(*arrays: np.ndarray) -> tuple[np.ndarray, ...]:
     return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
 
 
-def average(model: nn.Module, counted: int | None) -> None:
-    """Make the gradients those of the whole batch: the mean over all processes, by how many samples each has seen."""
+def average(model: nn.Module) -> None:
+    """Make the gradients their mean over all processes."""
     if size() == 1:
         return
     gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
-    flat = torch.cat([*(gradient.flatten() * counted for gradient in gradients), gradients[0].new_tensor([counted])])
+    flat = torch.cat([gradient.flatten() for gradient in gradients])
     distributed.all_reduce(flat)
-    flat /= flat[-1].clone()
-    for gradient, part in zip(gradients, flat.split([*(one.numel() for one in gradients), 1]), strict=False):
+    flat /= size()
+    for gradient, part in zip(gradients, flat.split([gradient.numel() for gradient in gradients]), strict=True):
         gradient.copy_(part.view_as(gradient))
 
 

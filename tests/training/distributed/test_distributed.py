@@ -129,9 +129,10 @@ def test_the_parts_of_a_batch_are_the_batch(size, monkeypatch):
         pretend(monkeypatch, rank, size)
         mine = distributed.Parts(loader)
         assert len(mine) == len(loader) == 3
-        for number, ((batch,), counted) in enumerate(mine):
+        for number, ((batch,), counted, weight) in enumerate(mine):
             assert len(batch) >= 1 and counted in (len(batch), 0)  # nobody is without a sample
             found[number] += batch[:counted].tolist()
+            assert weight == pytest.approx(counted * size / (4, 4, 3)[number])
     assert [sorted(batch) for batch in found] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10]]
 
 
@@ -139,7 +140,7 @@ def test_alone_nothing_changes():
     loader = DataLoader(TensorDataset(torch.arange(5)), batch_size=2)
     assert (
         distributed.Parts(loader).loader is loader
-        and [counted for _, counted in distributed.Parts(loader)] == [None] * 3
+        and [part[1:] for part in distributed.Parts(loader)] == [(None, 1)] * 3
     )
     photos = np.arange(3)
     assert distributed.part_of(photos) is photos and distributed.gathered(photos, 3) is photos
@@ -164,8 +165,8 @@ with distributed.joined("cpu"):
     rest = x[[0, 2, 4, 6, 1, 3, 5, 7, 9]]
     for batch in (mine, mine.flip(0)):
         model.zero_grad()
-        model(batch).square().mean().backward()
-        distributed.average(model, len(batch))
+        (model(batch).square().mean() * len(batch) * 2 / 9).backward()
+        distributed.average(model)
     assert distributed.gathered(np.arange(11)[rank::2], 11).tolist() == list(range(11))
     assert distributed.gathered(np.ones((1, 2)) if rank else np.zeros((1, 2)), 2)[:, 0].tolist() == [0, 1]
     assert distributed.gathered(None if rank else np.arange(1), 1).tolist() == [0]
