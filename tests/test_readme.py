@@ -73,6 +73,8 @@ def test_help_gives_an_example_and_says_what_every_flag_does(script, monkeypatch
 @pytest.mark.parametrize("words", commands(), ids=" ".join)
 def test_every_command_exists_with_its_flags(words):
     script = words[1].replace(".", "/") + ".py" if words[0] == "-m" else words[0]
+    if not (ROOT / script).is_file():  # a package
+        script = words[1].replace(".", "/") + "/__main__.py"
     assert (ROOT / script).is_file()
     flags = {word for word in words[1:] if word.startswith("--")}
     assert flags <= set(parser_of(script)._option_string_actions)

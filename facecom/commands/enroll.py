@@ -24,7 +24,7 @@ def main(args: argparse.Namespace, here: Path) -> tuple[int, dict]:
     args.output = args.gallery / "faces"
     siamese, options = testing.set_up(args, "siamese", here)
     gallery = Gallery(args.gallery, FaceVerifier.of(siamese, args.far, options["batch_size"], options["workers"]))
-    if args.img_dir:
+    if args.img_dir or args.faces_of:
         told |= add(args, gallery, options["progress"])
     people = gallery.people()
     if args.list:
@@ -37,12 +37,21 @@ def main(args: argparse.Namespace, here: Path) -> tuple[int, dict]:
 
 def add(args: argparse.Namespace, gallery, progress: str | None) -> dict:
     """What was done, in photos. Raises FacecomError where none of them could be read."""
-    found = gallery.add(args.img_dir, args.name, progress)
+    if args.faces_of:
+        found = gallery.add_faces(args.faces_of, args.name)
+    else:
+        found = gallery.add(args.img_dir, args.name, progress)
+    if args.faces_of and not found.added + found.unchanged + found.replaced:
+        raise FacecomError(f"{args.faces_of}: no face of a clean photo in it: nobody to enrol")
     if not found.added + found.unchanged + found.replaced:
         file, reason = found.unreadable[0]
         raise FacecomError(f"none of the photos could be read: check the folder; the first: {file}: {reason}")
     for file, reason in found.unreadable:
         print(f"could not be read: {file}: {reason}")
+    if found.without:
+        print(f"{found.without:,} photos of the corpus have no face or could not be read: its column reason says which")
+    if found.crowded:
+        print(f"{found.crowded:,} photos show several faces: the largest near the middle was taken")
     print(
         f"{found.added:,} added, {found.unchanged:,} unchanged, {found.replaced:,} replaced, "
         f"{len(found.unreadable):,} unreadable"
@@ -53,11 +62,12 @@ def add(args: argparse.Namespace, gallery, progress: str | None) -> dict:
 
 def refuse_what_does_not_fit(args: argparse.Namespace) -> None:
     """Raises FacecomError for flags of which only one may stand, and for `--name` without photos."""
-    given = [flag for flag in ("img_dir", "remove", "list") if getattr(args, flag)]
+    given = [flag for flag in ("img_dir", "faces_of", "remove", "list") if getattr(args, flag)]
     if len(given) != 1:
+        given = ["from" if flag == "faces_of" else flag for flag in given]
         what = f"{' and '.join('--' + flag for flag in given)}: one at a time" if given else "what is to be done"
-        raise FacecomError(f"{what}: give --img_dir people, --remove NAME or --list")
-    if args.name is not None and not args.img_dir:
+        raise FacecomError(f"{what}: give --img_dir people, --from faces, --remove NAME or --list")
+    if args.name is not None and not (args.img_dir or args.faces_of):
         raise FacecomError("--name: whose photos --img_dir holds: give both")
 
 
@@ -70,6 +80,8 @@ def arguments(description: str) -> argparse.ArgumentParser:
                        "the first photos make it")  # fmt: skip
     group.add_argument("--img_dir", type=Path, help="add these: a folder of photos a person, or, with --name, one "
                        "person's folder or photo; only new and changed photos are looked at")  # fmt: skip
+    group.add_argument("--from", dest="faces_of", type=Path, metavar="DIR", help="add the faces of a corpus (facecom "
+                       "corpus) under the names of the photos' folders; nothing is looked at anew")  # fmt: skip
     group.add_argument("--name", help="whose photos --img_dir holds")
     group.add_argument("--remove", nargs="+", metavar="NAME", help="forget these people, on the disk, too")
     group.add_argument("--list", action="store_true", help="who is in the gallery, with how many photos")

@@ -5,6 +5,7 @@ facecom identify photos --gallery people  who of these people is on each photo?
 facecom enroll people                     remember them: identify photos --gallery people.lance
 facecom gender photos                     male or female?
 facecom group photos                      whose photos are these?
+facecom corpus photos --output faces      every face of very many photos, as Parquet files
 facecom train siamese --data_dir people   train on one's own photos
 facecom report siamese people             every score of a folder of people, as one HTML file
 facecom export --task siamese --output siamese.onnx
@@ -28,6 +29,7 @@ from typing import Any
 
 from facecom import cli
 from facecom.commands import enroll, gender, group, recognition, training, verify
+from facecom.inference.corpus import command as corpus
 from facecom.inference.people.clips import is_video
 from facecom.models import export
 from facecom.page import serve
@@ -143,6 +145,7 @@ COMMANDS = (
     Command(("enroll",), "remember people in a gallery that stays", enroll_arguments, add_people),
     Command(("gender",), "male or female?", gender_arguments, lambda args: answer(gender, args), True),
     Command(("group",), "whose photos are these?", group_arguments, sort_photos, True),
+    Command(("corpus",), "every face of very many photos, as Parquet files", corpus.get_args_parser, corpus.main),
     *(
         Command(
             ("train", task),

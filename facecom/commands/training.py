@@ -78,11 +78,13 @@ def train(args: argparse.Namespace, task: str) -> dict:
         warnings.warn(
             "--glare and --collages are of version 0.1.0 and do nothing any more", FacecomWarning, stacklevel=1
         )
-    from facecom.training.gender import GenderJob  # here, so that --help is instant
+    from facecom.training import distributed  # here, so that --help is instant
+    from facecom.training.gender import GenderJob
     from facecom.training.loop import run
     from facecom.training.siamese import SiameseJob
 
     job = GenderJob if task == "gender" else SiameseJob
-    best = run(job, recipes.resolve(args, task))
-    print(f"best epoch {best['epoch']}: {args.output}")
+    with distributed.joined(args.device):
+        best = run(job, recipes.resolve(args, task))
+        print(f"best epoch {best['epoch']}: {args.output}")
     return best

@@ -14,6 +14,7 @@ from facecom.data.augmentation import derived_seed
 from facecom.errors import FacecomError
 from facecom.models.backbones.depthwise import speed_up
 from facecom.models.initial import Start, face_limit
+from facecom.training import distributed
 from facecom.training.preparation import kind_of, training_transforms
 from facecom.training.samples import Samples, batches, evaluation_batches
 
@@ -83,7 +84,8 @@ class Job:
         return self.optimizer.param_groups[-1]["lr"]
 
     def loss(self, batch: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """(mean loss, answers bool [B], labels bool [B]) of a batch on the network's device."""
+        """(mean loss, answers bool [B], labels bool [B]) of a batch on the network's device. Where several processes
+        train, B is a process's part of the batch: samples must not need each other."""
         raise NotImplementedError
 
     def evaluate(self) -> dict[str, float]:
@@ -107,12 +109,13 @@ class Job:
         """What the network (`call`: itself or a method of it) says about all crops as they are: float32 [N, ...]."""
         self.model.eval()
         found = []
-        loader = evaluation_batches(crops, self.transforms["eval"], workers=self.args.workers, device=self.device)
+        part, transform = distributed.part_of(crops), self.transforms["eval"]
+        loader = evaluation_batches(part, transform, workers=self.args.workers, device=self.device)
         with torch.inference_mode(), autocast(self.device, self.amp):
             for (x,) in loader:
                 x = x.to(self.device, memory_format=torch.channels_last)
                 found.append(call(x).float().cpu().numpy())
-        answers = np.concatenate(found)
+        answers = distributed.gathered(np.concatenate(found) if found else None, len(crops))
         if not np.isfinite(answers).all():
             raise Diverged("the network's answers are no longer numbers")
         return answers

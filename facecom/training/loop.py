@@ -22,6 +22,7 @@ from facecom.errors import FacecomError
 from facecom.evaluation import metrics
 from facecom.models import checkpoint
 from facecom.models.initial import initial_model
+from facecom.training import distributed
 from facecom.training.job import Diverged, Job, autocast
 from facecom.training.preparation import open_data, preprocessing_of
 from facecom.training.recipes import first_look
@@ -52,7 +53,8 @@ class EarlyStopping:
 def run(job_type: type[Job], args: argparse.Namespace) -> dict[str, float]:
     """A whole training run by its settings (`recipes.training_arguments`). Returns the log row of the best epoch."""
     device = cli.pick_device(args.device)
-    resume = open_run(args.run_dir, args.resume)
+    args = distributed.from_first(args)
+    resume = distributed.from_first(lambda: open_run(args.run_dir, args.resume))
     seed_everything(args.seed)
     asked = {name: getattr(args, name) for name in ("backbone", "pool", "img_size")}
     published = args.recipe == "published"
@@ -64,7 +66,8 @@ def run(job_type: type[Job], args: argparse.Namespace) -> dict[str, float]:
     job = job_type(args, start, preprocessing, sets, data, device)
     if args.epochs == 0 and not job.judge_start:
         raise FacecomError("--epochs 0: there is nothing to adapt: a network that starts anew must train")
-    cli.save_settings(Path(args.run_dir) / cli.SETTINGS, args)
+    if distributed.first():
+        cli.save_settings(Path(args.run_dir) / cli.SETTINGS, args)
     if resume is None:
         job.prepare()
     return fit(job, args, resume)
@@ -82,6 +85,7 @@ def fit(job: Job, args: argparse.Namespace, resume: Path | None = None) -> dict[
     if resume:
         rows = restore(resume, job, scaler, stop)
         print(f"resumes after epoch {rows[-1]['epoch']}")
+    distributed.synchronise(job.model)
     first = rows[-1]["epoch"] + 1 if rows else 0 if job.judge_start else 1
     for epoch in range(first, args.epochs + 1):
         if stop.over:
@@ -91,25 +95,29 @@ def fit(job: Job, args: argparse.Namespace, resume: Path | None = None) -> dict[
         row, name = {"epoch": epoch, "lr": job.set_lr(max(0, epoch - 1))}, f"epoch {epoch}/{args.epochs}"
         try:
             if epoch:
-                row |= train_one_epoch(job, job.batches(epoch), scaler, epoch, quiet=args.quiet, name=name)
+                quiet = args.quiet or not distributed.first()
+                row |= train_one_epoch(job, job.batches(epoch), scaler, epoch, quiet=quiet, name=name)
             else:
                 row |= dict.fromkeys(TRAIN_FIGURES, np.nan)
             row |= job.evaluate()
         except Diverged as error:
             advice = f"start again with a lower --lr{kept_weights(run_dir, args.output, rows)}"
             raise FacecomError(f"{name}: {error}: {advice}") from error
+        row, convinces = distributed.from_first((row, job.convinces()))
         rows.append(row)
-        better = stop.improved(row[job.select] if job.convinces() else np.nan)
-        content = {"model": job.model, "args": vars(args), "epoch": epoch, "metrics": row, **job.content()}
-        if better or len(rows) == 1:
-            checkpoint.save(run_dir / "best.pt", **content)
-            checkpoint.save(args.output, **content)
-        # The last: from here on this epoch counts as done.
-        checkpoint.save(run_dir / "last.pt", **content, training=training_state(job, scaler, stop, rows))
-        write_log(run_dir / "log.csv", rows)
+        better = stop.improved(row[job.select] if convinces else np.nan)
+        if distributed.first():
+            content = {"model": job.model, "args": vars(args), "epoch": epoch, "metrics": row, **job.content()}
+            if better or len(rows) == 1:
+                checkpoint.save(run_dir / "best.pt", **content)
+                checkpoint.save(args.output, **content)
+            # The last: from here on this epoch counts as done.
+            checkpoint.save(run_dir / "last.pt", **content, training=training_state(job, scaler, stop, rows))
+            write_log(run_dir / "log.csv", rows)
         print(epoch_line(row, args.epochs) + ("  (best)" if better else ""))
-    draw_curves(run_dir / "curves.png", rows)
-    best = checkpoint.read(run_dir / "best.pt")
+    if distributed.first():
+        draw_curves(run_dir / "curves.png", rows)
+    best = distributed.from_first(lambda: checkpoint.read(run_dir / "best.pt"))
     job.model.load_state_dict(best["model"])
     for line in job.finish():
         print(line)
@@ -136,7 +144,7 @@ def said_of_small_batches(size: int) -> Iterator[None]:
 
 def kept_weights(run_dir: Path, output: str | Path, rows: list[dict]) -> str:
     """What a run that breaks off leaves to the user, in words."""
-    if not rows:
+    if not rows or not (run_dir / "best.pt").exists():  # of several processes the first has them
         return ""
     return f"; the best weights so far (epoch {checkpoint.read(run_dir / 'best.pt')['epoch']}) are kept in {output}"
 
@@ -148,8 +156,8 @@ def train_one_epoch(
     job.model.train()
     device = next(job.model.parameters()).device
     total, answers, truths = 0.0, [], []
-    with tqdm(batches, desc=name, unit="batch", disable=quiet or None, leave=False) as bar:
-        for number, batch in enumerate(bar):
+    with tqdm(distributed.Parts(batches), desc=name, unit="batch", disable=quiet or None, leave=False) as bar:
+        for number, (batch, counted, weight) in enumerate(bar):
             job.set_lr(epoch - 1 + number / len(batches))
             batch = tuple(part.to(device, non_blocking=True) for part in batch)
             with autocast(device, job.amp), said_of_small_batches(len(batch[0])):
@@ -157,18 +165,20 @@ def train_one_epoch(
             if not math.isfinite(loss.item()):
                 raise Diverged(f"the loss is no longer a number in batch {number + 1}")
             job.optimizer.zero_grad(set_to_none=True)
-            scaler.scale(loss).backward()
+            scaler.scale(loss * weight).backward()
+            distributed.average(job.model)
             if not scaler.is_enabled() and not gradients_are_numbers(job.model):  # else the scaler leaves out the step
                 raise Diverged(f"the gradients are no longer numbers in batch {number + 1}")
+            truth = truth[:counted]
             scaler.step(job.optimizer)
             scaler.update()
             total += loss.item() * len(truth)
-            answers.append(answer.cpu().numpy())
+            answers.append(answer[:counted].cpu().numpy())
             truths.append(truth.cpu().numpy())
             bar.set_postfix(loss=f"{loss.item():.4f}")
-    said, true = np.concatenate(answers), np.concatenate(truths)
+    said, true, totals = distributed.together(np.concatenate(answers), np.concatenate(truths), np.array([total]))
     figures = metrics.classification(true, said)
-    figures["loss"] = total / len(true)
+    figures["loss"] = totals.sum() / len(true)
     return {name: figures[name.removeprefix("train_")] for name in TRAIN_FIGURES}
 
 
@@ -194,7 +204,7 @@ def training_state(job: Job, scaler, stop: EarlyStopping, rows: list[dict]) -> d
 def restore(path: str | Path, job: Job, scaler, stop: EarlyStopping) -> list[dict]:
     """Put network, optimizer and counters back to where `path` was written; returns the log until then.
     Raises FacecomError where that was another network's, another version's, or no run's at all."""
-    content = checkpoint.read(path)
+    content = distributed.from_first(lambda: checkpoint.read(path))
     try:
         state = content["training"]
         job.model.load_state_dict(content["model"])

@@ -22,9 +22,10 @@ from facecom.data.images import CROP_SIZE
 from facecom.errors import FacecomError, FacecomWarning
 from facecom.faces.aligner import Aligner
 from facecom.faces.alignment import FRAMES
-from facecom.faces.crops import load_crops, with_copies
+from facecom.faces.crops import with_copies
 from facecom.models import published
 from facecom.models.initial import Start
+from facecom.training.distributed import load_crops
 from facecom.training.recipes import condition_sources, first_look
 from facecom.training.tables import joined, open_extra, parted
 

@@ -16,7 +16,8 @@ from facecom.data.images import CROP_SIZE
 from facecom.errors import FacecomError
 from facecom.faces.aligner import Aligner
 from facecom.faces.alignment import TEMPLATE
-from facecom.faces.crops import Crops, load_crops
+from facecom.faces.crops import Crops
+from facecom.training.distributed import load_crops
 
 #: Share of the people of an extra source who are held back, as many (and the same ones) as of the shipped encoder's.
 HELD_BACK = 0.05

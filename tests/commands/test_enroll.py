@@ -105,7 +105,7 @@ def test_unreadable_photos_are_named_and_strict_says_so(flags, here, capsys):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "what is to be done: give --img_dir people, --remove NAME or --list"),
+        ([], "what is to be done: give --img_dir people, --from faces, --remove NAME or --list"),
         (["--list", "--remove", "Ann"], "--remove and --list: one at a time"),
         (["--list", "--name", "Ann"], "--name: whose photos --img_dir holds"),
         (["--list"], "people.lance: no gallery"),

@@ -59,3 +59,18 @@ def test_a_person_is_found_once_at_the_nearest_of_their_photos():
     first = search.nearest(probes, gallery)
     np.testing.assert_array_equal(search.nearest_people(probes, gallery, people)[0], first[0])
     assert search.nearest_people(probes, np.full((3, 16), np.nan, np.float32), np.arange(3), 2)[0].shape == (9, 0)
+
+
+def test_blocks_of_probes_and_gallery_change_nothing(monkeypatch):
+    probes, gallery = unit(23, 6), unit(900, 7)
+    gallery[[3, 400]] = np.nan
+    gallery[500:520] = gallery[500]  # equals: the first of them
+    rows, found = search.nearest(probes, gallery, 6)
+    monkeypatch.setattr(search, "PROBES", 5)
+    monkeypatch.setattr(search, "BLOCK", 5 * 64)
+    again, distances = search.nearest(probes, gallery, 6)
+    np.testing.assert_array_equal(again, rows)
+    np.testing.assert_allclose(distances, found, atol=1e-6)
+    own = np.delete(gallery, [3, 400], axis=0)
+    every, _ = search.nearest(own, own, 3, first_row=0)
+    assert not (every == np.arange(len(own))[:, None]).any()

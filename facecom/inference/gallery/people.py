@@ -10,15 +10,20 @@ import numpy as np
 import pandas as pd
 
 from facecom.errors import FacecomError
+from facecom.inference.gallery.approximate import LEAST_ROWS, WORTH_INDEX
+from facecom.inference.gallery.embedded import blocks_of, parts_of
 from facecom.inference.gallery.rows import made_by_of, photos_of, rows_of, state_of
-from facecom.inference.gallery.store import Store
+from facecom.inference.gallery.store import KEYS, Store
 from facecom.inference.pipeline import Photo, collect, name_of, stream
 from facecom.inference.search import nearest_people
 from facecom.inference.submission import Known
-from facecom.inference.templates import Templates
+from facecom.inference.templates import Templates, distances
 from facecom.inference.verifier import FaceVerifier
 
 POOLS = ("best", "mean")
+
+#: Photos that are asked of an index for each person wanted: those of one person come together.
+PHOTOS_EACH = 10
 
 #: `strangers` are so many.
 STRANGERS = 10_000
@@ -26,12 +31,15 @@ STRANGERS = 10_000
 
 @dataclass
 class Added:
-    """What `Gallery.add` did, in photos. unreadable: (file, reason)."""
+    """What `Gallery.add` did, in photos. unreadable: (file, reason). Of `add_faces`, without: how many show no face, or
+    could not be read; crowded: how many show several, of which the largest near the middle counts."""
 
     added: int = 0
     unchanged: int = 0
     replaced: int = 0
     unreadable: list[tuple[str, str]] = field(default_factory=list)
+    without: int = 0
+    crowded: int = 0
 
 
 class Gallery:
@@ -86,8 +94,38 @@ class Gallery:
                 found.replaced += sum(key in known for key in chosen)
                 found.added += sum(key not in known for key in chosen)
         if found.added or found.replaced:
-            self.store.tidy(found.replaced > 0)
+            self._tidy(found)
         return found
+
+    def add_faces(self, folder: str | os.PathLike, name: str | None = None) -> Added:
+        """Enrol from a corpus (`facecom corpus`), which has looked at the photos already: the face that answers for a
+        photo, under the name of the folder that the photo lies in, or under `name`; copies in `distortion/` are left
+        out. Raises FacecomError for a folder without such files, and for one that other weights have made."""
+        made_by, found = self._check(), Added()
+        known = self.store.index()
+        for rows, states in blocks_of(parts_of(folder, made_by), name, made_by, found):
+            fresh = [row for row, (key, state) in enumerate(states.items()) if known.get(key) != state]
+            found.unchanged += len(states) - len(fresh)
+            if fresh:
+                self.store.write(rows.take(fresh))
+                replaced = sum(key in known and known[key] != state for key, state in states.items())
+                found.replaced += replaced
+                found.added += len(fresh) - replaced
+        if found.added or found.replaced:
+            self._tidy(found)
+        return found
+
+    def _tidy(self, found: Added) -> None:
+        self.store.tidy(found.replaced > 0)
+        if self.store.count() >= WORTH_INDEX and not self.store.is_indexed():
+            self.build_index()
+
+    def build_index(self) -> None:
+        """Make `search` look at the likely part of a large gallery only; of itself from 3 million photos on. Takes
+        minutes a million. Raises FacecomError for fewer than 256 photos."""
+        if self.store.count() < LEAST_ROWS:
+            raise FacecomError(f"{self.path}: fewer than {LEAST_ROWS} photos: searching them all takes no time")
+        self.store.build_index()
 
     def remove(self, *names: str) -> int:
         """Forget people, on the disk, too; returns how many photos. Raises FacecomError for a name that is unknown."""
@@ -108,32 +146,55 @@ class Gallery:
 
         pool: `best` measures to the nearest photo of a person, `mean` to the mean of all, weighted by quality. rank: 1
         to k, at most the number of people; distance: 0 to 2; same: nullable, <NA> for cannot tell. An unreadable photo
-        has no rows and a warning. Raises FacecomError for an empty gallery.
+        has no rows and a warning. Exact, but for a gallery with an index (`build_index`) and `best`: there a person may
+        be missed. Raises FacecomError for an empty gallery.
         """
         if k < 1:
             raise FacecomError(f"k={k}: must be at least 1")
+        if pool == POOLS[0] and self.store.is_indexed():
+            self._check()
+            search = self._by_index
+        else:
+            search = self._exactly(*self._pooled(pool))
         photos = [photos] if isinstance(photos, str | os.PathLike | np.ndarray) else list(photos)
-        known, people = self._pooled(pool)
         options = {"batch_size": self.verifier.batch_size, "workers": self.verifier.workers}
         answers, skipped = collect(photos, self.verifier.ensemble, **options)
         for position, reason in skipped:
             warnings.warn(f"{name_of(photos[position], position)}: {reason}", stacklevel=2)
         templates = self.verifier.ensemble.templates(answers)
         readable = np.flatnonzero(templates.readable)
-        rows, found = nearest_people(templates[readable], known.templates, people, k)
+        identity, found = search(templates[readable], k)
         same = pd.array((found <= self.verifier.threshold).ravel(), dtype="boolean")
-        width = rows.shape[1]
+        width = found.shape[1]
         same[~np.repeat(templates.tell(np.full(len(templates), np.inf))[readable], width)] = pd.NA
         names = [name_of(photos[row], row) for row in readable.tolist()]
-        return pd.DataFrame(
-            {
-                "filename": np.repeat(np.array(names, object), width),
-                "rank": np.tile(np.arange(1, width + 1), len(names)),
-                "identity": known.table.identity.to_numpy(object)[rows.ravel()],
-                "distance": found.ravel(),
-                "same": same,
-            }
-        )
+        table = {"filename": np.repeat(np.array(names, object), width)}
+        table |= {"rank": np.tile(np.arange(1, width + 1), len(names)), "identity": identity.ravel()}
+        answers_of = pd.DataFrame(table | {"distance": found.ravel(), "same": same})
+        return answers_of[answers_of.identity.notna()].reset_index(drop=True)
+
+    def _exactly(self, known: Known, people: np.ndarray):
+        """What `search` asks: (probes, k) -> (identities object [P, k], distances [P, k])."""
+
+        def ask(probes: Templates, k: int) -> tuple[np.ndarray, np.ndarray]:
+            rows, found = nearest_people(probes, known.templates, people, k)
+            return known.table.identity.to_numpy(object)[rows], found
+
+        return ask
+
+    def _by_index(self, probes: Templates, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """As `_exactly`'s, by the index; None and NaN where fewer people are found."""
+        identities = np.full((len(probes), k), None, object)
+        found = np.full((len(probes), k), np.nan, np.float32)
+        rows = self.store.nearest(probes.faces, k * PHOTOS_EACH, KEYS[:1])
+        for row, table in enumerate(rows):
+            faces = table["embedding"].combine_chunks().flatten().to_numpy().reshape(len(table), -1)
+            near = pd.DataFrame(
+                {"identity": table["identity"].to_pylist(), "distance": distances(probes.faces[row], faces)}
+            )
+            near = near.sort_values("distance", kind="stable").drop_duplicates("identity")[:k]
+            identities[row, : len(near)], found[row, : len(near)] = near.identity, near.distance
+        return identities, found
 
     def known(self) -> Known:
         """All photos, sorted by person and file. Raises FacecomError for a gallery without any."""

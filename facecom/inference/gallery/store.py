@@ -17,6 +17,7 @@ import numpy as np
 
 from facecom.errors import FacecomError
 from facecom.files import write_error
+from facecom.inference.gallery import approximate
 
 if TYPE_CHECKING:
     import pyarrow
@@ -123,6 +124,28 @@ class Store:
                 blocks.append(block.reshape(batch.num_rows, -1).copy())
         return rows, blocks
 
+    def is_indexed(self) -> bool:
+        """Whether `nearest` can be asked."""
+        with self._locked():
+            table = self._open()
+            return table is not None and approximate.is_indexed(table)
+
+    def build_index(self) -> None:
+        """Make what `nearest` needs (`approximate.py`); later rows join it when the table is tidied."""
+        with self._locked(), self._said():
+            approximate.build(self._open())
+
+    def nearest(self, probes: np.ndarray, k: int, columns: Sequence[str]) -> "list[pyarrow.Table]":
+        """See `approximate.nearest`."""
+        with self._locked():
+            return approximate.nearest(self._open(), probes, k, list(columns))
+
+    def count(self) -> int:
+        """How many rows there are."""
+        with self._locked():
+            table = self._open()
+            return 0 if table is None else table.count_rows()
+
     def write(self, rows: "pyarrow.Table") -> None:
         """Add rows (`schema_of`) in one commit; they replace those of the same identity and file.
 
@@ -169,9 +192,11 @@ class Store:
         """Deleted rows are only marked as such: write the others anew, as they are read."""
         import pyarrow as pa
 
-        schema, rows = table.schema, table.search().to_batches()
+        schema, rows, indexed = table.schema, table.search().to_batches(), approximate.is_indexed(table)
         kept = pa.RecordBatchReader.from_batches(schema, (row.select(schema.names) for row in rows))
         table.add(kept, mode="overwrite")
+        if indexed and table.count_rows() >= approximate.LEAST_ROWS:
+            approximate.build(table)  # of the rows that are left
 
     def _tidy(self, table) -> None:
         with warnings.catch_warnings():  # it warns of readers of older versions: they hold the lock
