@@ -68,6 +68,13 @@ def _siamese_arguments(parser: argparse.ArgumentParser) -> None:
         help="first adapt the network to the training people in closed form, in seconds; --epochs 0 does only that",
     )
     group.add_argument(
+        "--layers",
+        choices=("auto", "top", "all"),
+        default="auto",
+        help="what learns in a network that knows people: the projection, or all, earlier layers the slower; auto: all "
+        "with 100 people and more",
+    )
+    group.add_argument(
         "--guard", type=Path, metavar="DIR", help="identity folders of other origin: shows what training costs there"
     )
 

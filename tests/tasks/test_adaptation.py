@@ -1,5 +1,6 @@
 """`train.py --epochs 0` of Task B: adaptation alone."""
 
+import csv
 import re
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import torch
 from scripts import train
 
 from facecom.models import checkpoint
-from facecom.training import adaptation
+from facecom.training import adaptation, siamese
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -54,3 +55,32 @@ def test_no_adapt_and_too_few_people_leave_the_start_as_it_is(sample_b, siamese_
         assert torch.equal(
             content["model"]["projection.2.weight"], checkpoint.read(siamese_file)["model"]["projection.2.weight"]
         )
+
+
+@pytest.mark.parametrize("layers", ["top", "all"])
+def test_what_training_did_not_better_beyond_chance_is_not_kept(layers, sample_b, siamese_file, tmp_path, capsys):
+    """Two held-back people cannot tell; interrupted and resumed it is the same to the bit."""
+    flags = ["--data_dir", sample_b, "--init", siamese_file, "--conditions", "none", "--layers", layers, "--no-amp"]
+    flags += ["--workers", 0, "--quiet", "--batch_size", 2]
+    places = lambda name: ["--run_dir", tmp_path / name, "--output", tmp_path / f"{name}.pt"]  # noqa: E731
+    train("B", *flags, *places("whole"), "--epochs", 2)
+    said = capsys.readouterr().out
+    assert "no epoch is better than the network as it was beyond chance, so that is what is kept" in said
+    assert re.search(r"threshold, fixed again on held-back people: \d\.\d{3}, fixed on \d+ pairs of strangers", said)
+    kept = checkpoint.read(tmp_path / "whole.pt")
+    assert kept["epoch"] == 0 and kept["metrics"]["held_gain"] == 0
+    with open(tmp_path / "whole" / "log.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["0", "1", "2"] and float(rows[1]["train_loss"]) > 0
+    whole, start = checkpoint.read(tmp_path / "whole/last.pt")["model"], checkpoint.read(siamese_file)["model"]
+    changed = {name.split(".")[0] for name in whole if not torch.equal(whole[name].float(), start[name].float())}
+    assert changed == ({"projection"} if layers == "top" else {"encoder", "projection"})
+
+    real = siamese.SiameseJob.batches
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(siamese.SiameseJob, "batches", lambda job, epoch: real(job, epoch) if epoch < 2 else 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            train("B", *flags, *places("cut"), "--epochs", 2)
+    train("B", "--run_dir", tmp_path / "cut", "--resume")
+    cut = checkpoint.read(tmp_path / "cut/last.pt")["model"]
+    assert all(torch.equal(value, cut[name]) for name, value in whole.items())

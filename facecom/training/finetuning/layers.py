@@ -1,0 +1,51 @@
+"""Which layers learn, and how fast."""
+
+from torch import nn
+
+#: With fewer people than this the projection alone learns: on small galleries training everything loses people whom
+#: the network does not know (arXiv 2301.01922).
+MANY_PEOPLE = 100
+
+#: Each part of the encoder learns so many times slower than the one above it.
+SLOWER = 0.7
+
+
+def settle(asked: str, people: int) -> str:
+    """`top` or `all`; asked: one of them, or `auto`, which goes by the number of training people."""
+    return asked if asked != "auto" else "all" if people >= MANY_PEOPLE else "top"
+
+
+def learning(model: nn.Module, layers: str, lr: float) -> list[dict]:
+    """Parameter groups of an optimizer for a `SiameseNet`; parameters that do not learn need no gradient from then on.
+
+    layers: `top` (the projection) or `all` (the encoder too, the earlier the slower, by `SLOWER` each part). A quality
+    head stays as it is: nobody tells it what it should say.
+    """
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    parts: list = [model.projection]
+    if layers == "all":
+        parts += [model.neck, *reversed(parts_of(model.encoder))]
+    groups = []
+    for depth, part in enumerate(parts):
+        own = list(part.parameters())
+        for parameter in own:
+            parameter.requires_grad_(True)
+        if own:
+            groups.append({"params": own, "lr": lr * SLOWER**depth})
+    return groups[::-1]  # the last rate is the one that is shown
+
+
+def parts_of(encoder: nn.Module) -> list[nn.Module]:
+    """The encoder's parts from the photo on: its children, those of `stages` or `blocks` one by one."""
+    parts: list[nn.Module] = []
+    for name, child in encoder.named_children():
+        parts += list(child) if name in ("stages", "blocks") and isinstance(child, nn.Sequential) else [child]
+    return parts
+
+
+def hold_statistics(model: nn.Module) -> None:
+    """Batch norms keep the statistics they have: those of a few people's photos are not worth more."""
+    for module in model.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.eval()
