@@ -69,10 +69,9 @@ def _siamese_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--layers",
-        choices=("auto", "top", "all"),
-        default="auto",
-        help="what learns in a network that knows people: the projection, or all, earlier layers the slower; auto: all "
-        "with 100 people and more",
+        choices=("all", "top"),
+        default="all",
+        help="what learns in a network that knows people: all, earlier layers the slower, or the projection alone",
     )
     group.add_argument(
         "--guard", type=Path, metavar="DIR", help="identity folders of other origin: shows what training costs there"

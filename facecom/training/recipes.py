@@ -84,7 +84,9 @@ def training_arguments(task: str, data_dir: Path, best_name: str) -> argparse.Ar
     )
     group.add_argument("--allow_overlap", action="store_true", help="train although people are in both splits")
     group = parser.add_argument_group("network")
-    group.add_argument("--init", help="face (shipped encoder), imagenet (download), none, or a checkpoint's path")
+    first = "shipped (the shipped gender network, the default), " if task == "gender" else ""
+    encoder = "shipped encoder" if task == "gender" else "shipped encoder, the default"
+    group.add_argument("--init", help=f"{first}face ({encoder}), imagenet (download), none, or a checkpoint's path")
     group.add_argument("--backbone", help="any timm name (default: that of --init, or convnext_atto)")
     group.add_argument(
         "--pool", choices=("avg", "map"), help="avg as published; map keeps where things are in the crop"
@@ -123,7 +125,7 @@ def resolve(args: argparse.Namespace, task: str) -> argparse.Namespace:
     if args.init is None and args.recipe == "published":
         args.init = "imagenet"
     elif args.init is None:
-        args.init = "face" if (SHIPPED / "siamese.pt").exists() else "none"
+        args.init = ("shipped" if task == "gender" else "face") if (SHIPPED / f"{task}.pt").exists() else "none"
     if args.recipe == "published" and args.init in ("imagenet", "none"):
         for name, value in PUBLISHED_NETWORK[task].items():
             setattr(args, name, getattr(args, name) or value)

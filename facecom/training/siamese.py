@@ -34,15 +34,17 @@ class SiameseJob(Job):
 
     task, data_set = "siamese", "B"
 
+    #: False: as before version 0.2.0, to compare with.
+    REMEMBERS = True
+
     def __init__(self, args, start, preprocessing, sets, data, device):
         super().__init__(args, start, preprocessing, sets, data, device)
         #: Whether the network knows people already, whom it must not forget.
-        self.gentle = self.judge_start and not self.published
+        self.gentle = self.REMEMBERS and self.judge_start and not self.published
         learning = self.model.parameters()
         if self.gentle:
-            self.layers = layers.settle(args.layers, sets["train"][0]["identity"].nunique())
-            learning = layers.learning(self.model, self.layers, args.lr)
-            self.anchored = Anchored(self.model, self.layers, args.margin)
+            learning = layers.learning(self.model, args.layers, args.lr)
+            self.anchored = Anchored(self.model, args.layers, args.margin)
         self.optimizer = torch.optim.AdamW(learning, lr=args.lr, weight_decay=args.weight_decay)
         if self.published:
             self.select, rate = "val_accuracy", {"far": None, "genuine": None, "impostor": None, "identities": None}
@@ -69,7 +71,7 @@ class SiameseJob(Job):
         print(said_of(self.adaptation, before, after))
         if not self.adaptation.nothing:
             adaptation.fold(self.model, self.adaptation)
-            self.anchored = Anchored(self.model, self.layers, self.args.margin)
+            self.anchored = Anchored(self.model, self.args.layers, self.args.margin)
             self.stages["adapted"] = self.embeddings(SHOWN)
 
     def outputs(self, x: torch.Tensor) -> torch.Tensor:

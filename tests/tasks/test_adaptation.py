@@ -1,15 +1,19 @@
-"""`train.py --epochs 0` of Task B: adaptation alone."""
+"""Both `train.py` on one's own photos: adaptation, calibration, and what is kept."""
 
 import csv
+import math
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
-from scripts import train
+from scripts import load, train
 
+from facecom import cli
 from facecom.models import checkpoint
-from facecom.training import adaptation, siamese
+from facecom.models.initial import initial_model
+from facecom.training import adaptation, recipes, siamese
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -84,3 +88,30 @@ def test_what_training_did_not_better_beyond_chance_is_not_kept(layers, sample_b
     train("B", "--run_dir", tmp_path / "cut", "--resume")
     cut = checkpoint.read(tmp_path / "cut/last.pt")["model"]
     assert all(torch.equal(value, cut[name]) for name, value in whole.items())
+
+
+def test_gender_is_calibrated_first_and_kept_unless_training_is_better(sample_a, gender_file, tmp_path, capsys):
+    for folder, name in (("male", "MEN"), ("female", "Woman")):
+        shutil.copytree(sample_a / "train" / folder, tmp_path / "mine" / "train" / name)
+    flags = ["--data_dir", tmp_path / "mine", "--init", gender_file, "--run_dir", tmp_path / "run", "--no-amp"]
+    flags += ["--output", tmp_path / "best.pt", "--conditions", "none", "--workers", 0, "--quiet"]
+    train("A", *flags, "--epochs", 1, "--lr", 0, "--head_lr", 0, "--weight_decay", 0)
+    said = capsys.readouterr().out
+    for stage in ("shipped", "calibrated"):
+        assert re.search(rf"held back +{stage} +[01]\.\d{{3}} \(", said)
+    assert "fine-tuned" not in said
+    assert "no epoch is better than the calibrated start beyond chance, so that is what is kept" in said
+    kept = checkpoint.load(tmp_path / "best.pt", "gender")
+    assert kept.info["epoch"] == 0 and kept.temperature != 2
+    assert torch.equal(kept.model.classifier.weight, checkpoint.load(gender_file).model.classifier.weight)
+    # Few photos: the cut stays at the logit where it was, 2 log(.45 / .55).
+    (point,) = kept.operating_points
+    logit = kept.temperature * math.log(point["threshold"] / (1 - point["threshold"]))
+    assert logit == pytest.approx(2 * math.log(0.45 / 0.55), abs=1e-4)
+
+
+def test_gender_starts_from_the_shipped_network_of_its_task():
+    settings = cli.parse(load("A").get_args_parser(), [], recipes.GENDER)
+    assert recipes.resolve(settings, "gender").init == "shipped"
+    assert initial_model("gender", "shipped").whole and initial_model("siamese", "shipped").whole
+    assert not initial_model("gender", "face").whole

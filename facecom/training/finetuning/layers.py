@@ -2,17 +2,8 @@
 
 from torch import nn
 
-#: With fewer people than this the projection alone learns: on small galleries training everything loses people whom
-#: the network does not know (arXiv 2301.01922).
-MANY_PEOPLE = 100
-
 #: Each part of the encoder learns so many times slower than the one above it.
 SLOWER = 0.7
-
-
-def settle(asked: str, people: int) -> str:
-    """`top` or `all`; asked: one of them, or `auto`, which goes by the number of training people."""
-    return asked if asked != "auto" else "all" if people >= MANY_PEOPLE else "top"
 
 
 def learning(model: nn.Module, layers: str, lr: float) -> list[dict]:

@@ -10,9 +10,7 @@ def network(**more):
     return build_model({"task": "siamese", "backbone": "test_convnext", "img_size": 32, "quality": True} | more)
 
 
-def test_few_people_teach_the_projection_alone():
-    assert [layers.settle("auto", people) for people in (99, 100)] == ["top", "all"]
-    assert layers.settle("all", 5) == "all" and layers.settle("top", 500) == "top"
+def test_the_top_is_the_projection_alone():
     model = network(pool="map")
     (group,) = layers.learning(model, "top", 0.1)
     assert group["lr"] == 0.1
