@@ -17,6 +17,7 @@ epoch that seems better is kept).
 """
 
 import argparse
+import hashlib
 import io
 import sys
 import tempfile
@@ -134,21 +135,22 @@ def training_folder(table: pd.DataFrame, people: list[str], most: int, folder: P
     return count
 
 
-#: Crop and landmarks of every photo that the finder has looked at, by path: the same photos come again and again.
-KNOWN: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+#: The crop of every photo that the finder has looked at, by a hash of its bytes: the same photos come again and again.
+KNOWN: dict[str, np.ndarray] = {}
 
 
 def crops_once(table: pd.DataFrame, aligner, **options) -> tuple[pd.DataFrame, Crops]:
     """`load_crops`, but no photo is looked at twice (all with one aligner: that of the shipped encoder)."""
-    paths = [str(Path(path).resolve()) for path in table["path"]]
-    new = table[[path not in KNOWN for path in paths]]
+    names = np.array([hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in table["path"]])
+    table = table.reset_index(drop=True)
+    new = table[[name not in KNOWN for name in names]].drop_duplicates("path")
     if len(new):
         read, crops = load_crops(new, aligner, **options)
-        for path, pair in zip(read["path"], zip(crops.array, crops.landmarks, strict=True), strict=True):
-            KNOWN[str(Path(path).resolve())] = pair
-    pairs = [KNOWN[path] for path in paths]
-    array, landmarks = (np.stack(part) for part in zip(*pairs, strict=True))
-    return table.reset_index(drop=True), Crops(table["path"].tolist(), landmarks, aligner, array)
+        assert len(read) == len(new), "photos that cannot be read"
+        KNOWN.update(zip(names[new.index], crops.array, strict=True))
+    landmarks = np.full((len(table), 5, 2), np.nan, np.float32)  # not needed where the crops are there
+    array = np.stack([KNOWN[name] for name in names])
+    return table, Crops(table["path"].tolist(), landmarks, aligner, array)
 
 
 def trained(way: str, folder: Path, args) -> Path:
@@ -189,6 +191,9 @@ def with_earlier(output: str, found: list[dict]) -> list[dict]:
 
 
 def main(args: argparse.Namespace) -> None:
+    if args.crops and args.crops.is_file():
+        with np.load(args.crops) as kept:
+            KNOWN.update(zip(kept["names"].tolist(), kept["crops"], strict=True))
     found = []
     for domain in args.domains:
         with tempfile.TemporaryDirectory() as place:
@@ -206,6 +211,8 @@ def main(args: argparse.Namespace) -> None:
             print(
                 shown.pivot(index=["people", "way"], columns="metric", values="value").round(3).to_string(), flush=True
             )
+    if args.crops:
+        np.savez(args.crops, names=list(KNOWN), crops=list(KNOWN.values()))
     rows = [{k: v for k, v in row.items() if k not in ("protocol", "condition")} for row in found]
     write_rows(args.output, with_earlier(args.output, rows))
     print(f"wrote {args.output}")

@@ -31,7 +31,7 @@ FARS, LEAST_PASSING = (1e-3, 1e-2, 1e-1), 10
 LEAST_PEOPLE, MOST_JUDGED = 4, 2000
 
 #: A choice must be better than nothing in so many of all resamples of the people.
-SURE, RESAMPLES = 0.9, 1000
+SURE, RESAMPLES = 0.9, 200
 
 
 @dataclass(frozen=True)

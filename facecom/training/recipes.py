@@ -19,7 +19,7 @@ BALANCES = ("auto", "undersample", "weighted", "none")
 
 #: Defaults of the tasks, by recipe. `published` is how the published solution was trained.
 SIAMESE: dict[str, dict[str, Any]] = {
-    "facecom": {"weight_decay": 1e-5, "batch_size": 32, "patience": 5},
+    "facecom": {"weight_decay": 1e-5, "batch_size": 32},
     "published": {
         "lr": 1e-4,
         "weight_decay": 1e-5,
@@ -49,8 +49,8 @@ GENDER: dict[str, dict[str, Any]] = {
 #: Task B, recipe `facecom`: what depends on whether the network knows people already. One that does has strangers at
 #: distance 1.4 (right angles), and a margin of 1 would draw them nearer. It is trained on as `finetuning` says, and not
 #: for long: what a few people can teach is learned soon.
-FROM_NOTHING = {"lr": 1e-4, "margin": 1.0, "epochs": 50}
-FROM_ENCODER = {"lr": 3e-4, "margin": 1.4, "epochs": 10}
+FROM_NOTHING = {"lr": 1e-4, "margin": 1.0, "epochs": 50, "patience": 5}
+FROM_ENCODER = {"lr": 3e-4, "margin": 1.4, "epochs": 10, "patience": 10}
 
 #: The published networks. They follow `--init`: one that starts from a checkpoint is what the checkpoint is.
 PUBLISHED_NETWORK = {
@@ -97,17 +97,14 @@ def training_arguments(task: str, data_dir: Path, best_name: str) -> argparse.Ar
     group.add_argument("--frame", choices=FRAMES, help="what the crops show (default: the face; for gender the head)")
     group = parser.add_argument_group("training")
     group.add_argument("--recipe", choices=("facecom", "published"), default="facecom", help="a set of defaults")
-    most = "%(default)s"
+    most, wait = "%(default)s", "%(default)s"
     if task == "siamese":
-        most = (
-            f"{FROM_ENCODER['epochs']} from the shipped encoder or a checkpoint, {FROM_NOTHING['epochs']} from others"
-        )
+        either = "{} from the shipped encoder or a checkpoint, {} from imagenet or none"
+        most, wait = (either.format(FROM_ENCODER[name], FROM_NOTHING[name]) for name in ("epochs", "patience"))
     group.add_argument("--epochs", type=int, help=f"at most (default: {most})")
     group.add_argument("--batch_size", type=int, help="photos, pairs or people a step (default: %(default)s)")
     group.add_argument("--weight_decay", type=float, help="of AdamW (default: %(default)s)")
-    group.add_argument(
-        "--patience", type=int, help="epochs without a better one before it stops (default: %(default)s)"
-    )
+    group.add_argument("--patience", type=int, help=f"epochs without a better one before it stops (default: {wait})")
     group = parser.add_argument_group("results")
     group.add_argument("--run_dir", type=Path, default=Path("runs") / task, help="settings, log, curves, checkpoints")
     group.add_argument(
