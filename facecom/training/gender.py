@@ -159,7 +159,7 @@ class GenderJob(Job):
         own = own_photos(table)
         threshold = THRESHOLD
         if self.known:  # in probabilities of the new temperature
-            threshold = float(_sigmoid(self.middle / self.temperature))
+            threshold = float(_sigmoid(np.asarray(self.middle / self.temperature)))
         if min(female[own].sum(), (~female[own]).sum()) >= ENOUGH:
             new = float(_sigmoid(np.asarray(balanced_logit(logits[own], female[own]) / self.temperature)))
             p = _sigmoid(logits[own] / self.temperature)

@@ -27,8 +27,8 @@ def learning(model: nn.Module, layers: str, lr: float) -> list[dict]:
     return groups[::-1]  # the last rate is the one that is shown
 
 
-def parts_of(encoder: nn.Module) -> list[nn.Module]:
-    """The encoder's parts from the photo on: its children, those of `stages` or `blocks` one by one."""
+def parts_of(encoder) -> list[nn.Module]:
+    """The parts of an encoder (a module) from the photo on: its children, those of `stages` or `blocks` one by one."""
     parts: list[nn.Module] = []
     for name, child in encoder.named_children():
         parts += list(child) if name in ("stages", "blocks") and isinstance(child, nn.Sequential) else [child]
