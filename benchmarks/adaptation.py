@@ -225,6 +225,7 @@ def get_args_parser() -> argparse.ArgumentParser:
     parser.add_argument("--domains", nargs="+", choices=DOMAINS, default=DOMAINS, help="which of the domains")
     parser.add_argument("--people", nargs="+", type=int, choices=PEOPLE, default=PEOPLE, help="how many to train on")
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=("adapted", "trained"), help="which ways to train")
+    parser.add_argument("--crops", type=Path, help="file that keeps the crops for the next run (.npz)")
     parser.add_argument("--epochs", type=int, help="at most (default: what train.py takes)")
     parser.add_argument(
         "--output", default="results/adaptation.csv", help="CSV file to write; rows of other runs stay in it"

@@ -117,7 +117,7 @@ class GenderJob(Job):
 
     def resume(self, content):
         super().resume(content)
-        self.start_figures = content["training"]["job"]["start_figures"]
+        self.start_figures = content.get("training", {}).get("job", {}).get("start_figures", {})
 
     def finish(self):
         if not self.stages:
