@@ -122,7 +122,10 @@ def resolve(args: argparse.Namespace, task: str) -> argparse.Namespace:
     if args.init is None and args.recipe == "published":
         args.init = "imagenet"
     elif args.init is None:
-        args.init = ("shipped" if task == "gender" else "face") if (SHIPPED / f"{task}.pt").exists() else "none"
+        # Another look than the shipped gender network's is for its head to learn anew.
+        new_look = any(getattr(args, name) for name in ("backbone", "pool", "img_size", "frame"))
+        whole = task == "gender" and not new_look and (SHIPPED / "gender.pt").exists()
+        args.init = "shipped" if whole else "face" if (SHIPPED / "siamese.pt").exists() else "none"
     if args.recipe == "published" and args.init in ("imagenet", "none"):
         for name, value in PUBLISHED_NETWORK[task].items():
             setattr(args, name, getattr(args, name) or value)

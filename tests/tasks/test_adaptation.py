@@ -111,7 +111,12 @@ def test_gender_is_calibrated_first_and_kept_unless_training_is_better(sample_a,
 
 
 def test_gender_starts_from_the_shipped_network_of_its_task():
-    settings = cli.parse(load("A").get_args_parser(), [], recipes.GENDER)
-    assert recipes.resolve(settings, "gender").init == "shipped"
+    def init(*flags):
+        return recipes.resolve(cli.parse(load("A").get_args_parser(), flags, recipes.GENDER), "gender").init
+
+    assert (
+        init() == "shipped" and init("--init", "face") == init("--frame", "face") == init("--img_size", "64") == "face"
+    )
+    assert init("--recipe", "published") == "imagenet"
     assert initial_model("gender", "shipped").whole and initial_model("siamese", "shipped").whole
     assert not initial_model("gender", "face").whole
