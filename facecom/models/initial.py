@@ -86,11 +86,14 @@ def initial_model(
     said = f"starts from {loaded.path.name} ({config['backbone']}, {config['img_size']} px)"
     said += f"; new: {', '.join(new)}" if new else ""
     whole = source == task
-    start = Start(model.train(), config, said, loaded.preprocessing, whole=whole)
-    if whole:
-        start.limits, start.temperature = loaded.info.get("limits"), loaded.temperature
-        start.threshold = loaded.operating_points[0]["threshold"] if loaded.operating_points else None
-    return start
+    known = _known(loaded) if whole else {}
+    return Start(model.train(), config, said, loaded.preprocessing, whole=whole, **known)
+
+
+def _known(loaded: checkpoint.Loaded) -> dict:
+    """What a network that goes on with its own task brings to `Start`."""
+    threshold = loaded.operating_points[0]["threshold"] if loaded.operating_points else None
+    return {"limits": loaded.info.get("limits"), "temperature": loaded.temperature, "threshold": threshold}
 
 
 def face_limit(align: str) -> dict[str, float] | None:
