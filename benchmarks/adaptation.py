@@ -1,7 +1,7 @@
 """What training on one's own people does for others of the same camera -> results/adaptation.csv.
 
     python benchmarks/adaptation.py --data_dir data/Task_B --faces faces.parquet
-    python benchmarks/adaptation.py --data_dir data/Task_B --faces faces.parquet --epochs 6 --domains tight
+    python benchmarks/adaptation.py --data_dir data/Task_B --faces faces.parquet --domains tight --people 60
 
 Three domains, made here, of people whom the shipped encoder has not seen (FACECOM's: whom it has partly seen, to train
 on; the judges are unseen):
@@ -12,30 +12,40 @@ on; the judges are unseen):
 
 `train.py` runs as a user would run it, on folders of 10, 30 and 60 people; the figures are those of other people.
 A row a figure: `domain,people,photos,way,metric,value,low,high,count`; ways: shipped, adapted (`--epochs 0`), trained
-(with `--epochs N`), and unguarded (as before version 0.2.0: no adaptation, every epoch that seems better is kept).
+(as `train.py` does by itself), and unguarded (as before version 0.2.0: random pairs, no adaptation, no anchor, every
+epoch that seems better is kept).
 """
 
 import argparse
+import hashlib
 import io
 import sys
 import tempfile
 from pathlib import Path
+from unittest import mock
 
 import cv2
 import numpy as np
 import pandas as pd
+import torch
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from facecom import FaceVerifier, cli  # noqa: E402
+from facecom import cli  # noqa: E402
 from facecom.commands import training  # noqa: E402
 from facecom.conditions.jpeg import through_jpeg  # noqa: E402
+from facecom.data.augmentation import eval_transform  # noqa: E402
 from facecom.data.folders import split_folders, task_b_table  # noqa: E402
 from facecom.data.holdback import group_of, is_held_back  # noqa: E402
 from facecom.evaluation import protocols  # noqa: E402
 from facecom.evaluation.results import write_rows  # noqa: E402
-from facecom.training import recipes  # noqa: E402
+from facecom.faces.aligner import Aligner  # noqa: E402
+from facecom.faces.crops import Crops, load_crops  # noqa: E402
+from facecom.models import checkpoint, mirror  # noqa: E402
+from facecom.training import preparation, recipes  # noqa: E402
+from facecom.training.samples import evaluation_batches  # noqa: E402
+from facecom.training.siamese import SiameseJob  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -44,6 +54,8 @@ PEOPLE, MOST_PHOTOS, FEW_PHOTOS = (10, 30, 60), 30, 5
 
 #: People who judge, at most.
 JUDGES = 150
+
+DOMAINS, WAYS = ("infrared", "tight", "copies"), ("adapted", "trained", "unguarded")
 
 METRICS = ("tar@far=1e-3", "tar@far=1e-4", "eer", "auc")
 
@@ -123,55 +135,86 @@ def training_folder(table: pd.DataFrame, people: list[str], most: int, folder: P
     return count
 
 
+#: The crop of every photo that the finder has looked at, by a hash of its bytes: the same photos come again and again.
+KNOWN: dict[str, np.ndarray] = {}
+
+
+def crops_once(table: pd.DataFrame, aligner, **options) -> tuple[pd.DataFrame, Crops]:
+    """`load_crops`, but no photo is looked at twice (all with one aligner: that of the shipped encoder)."""
+    names = np.array([hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in table["path"]])
+    table = table.reset_index(drop=True)
+    new = table[[name not in KNOWN for name in names]].drop_duplicates("path")
+    if len(new):
+        read, crops = load_crops(new, aligner, **options)
+        assert len(read) == len(new), "photos that cannot be read"
+        KNOWN.update(zip(names[new.index], crops.array, strict=True))
+    landmarks = np.full((len(table), 5, 2), np.nan, np.float32)  # not needed where the crops are there
+    array = np.stack([KNOWN[name] for name in names])
+    return table, Crops(table["path"].tolist(), landmarks, aligner, array)
+
+
 def trained(way: str, folder: Path, args) -> Path:
     """The weights that train.py makes of a folder."""
     output = folder / f"{way}.pt"
     flags = ["--data_dir", folder, "--run_dir", folder / way, "--output", output, "--quiet", "--workers", "0"]
-    flags += ["--epochs", "0" if way == "adapted" else str(args.epochs)]
-    flags += ["--no-adapt"] if way == "unguarded" else []
+    flags += ["--epochs", "0"] if way == "adapted" else ["--epochs", str(args.epochs)] if args.epochs else []
+    flags += ["--no-adapt", "--lr", "1e-5"] if way == "unguarded" else []
     parser = training.arguments("siamese", ROOT, "")
     settings = cli.parse(parser, [str(flag) for flag in flags], recipes.SIAMESE)
-    if way == "unguarded":
-        from facecom.training.siamese import SiameseJob
-
-        kept, SiameseJob.convinces = SiameseJob.convinces, lambda self: True
-        try:
+    with mock.patch.object(preparation, "load_crops", crops_once):
+        with mock.patch.object(SiameseJob, "REMEMBERS", way != "unguarded"):
             training.train(settings, "siamese")
-        finally:
-            SiameseJob.convinces = kept
-    else:
-        training.train(settings, "siamese")
     return output
 
 
 def judged(weights: Path | None, table: pd.DataFrame) -> list[dict]:
     """Cross-photo figures of the judges, all conditions pooled."""
-    verifier = FaceVerifier(*([weights] if weights else []))
-    embeddings = verifier.embed(table["path"].tolist())
-    rows = protocols.cross_photo(table.reset_index(drop=True), embeddings, conditions=["all"])
+    loaded = checkpoint.load(weights, "siamese")
+    size, mean, std, align, frame = (loaded.preprocessing[name] for name in ("size", "mean", "std", "align", "frame"))
+    table, crops = crops_once(table, Aligner(align, size, frame=frame), workers=1, quiet=True)
+    found = []
+    with torch.inference_mode():
+        for (x,) in evaluation_batches(crops, eval_transform(size, mean, std)):
+            found.append(mirror.embed(loaded.model, x, loaded.preprocessing["mirror"])[0].numpy())
+    rows = protocols.cross_photo(table, np.concatenate(found), conditions=["all"])
     return [row for row in rows if row["metric"] in METRICS]
 
 
+def with_earlier(output: str, found: list[dict]) -> list[dict]:
+    """The rows of the file that this run has not measured again, and this run's, in the order of the domains."""
+    if not Path(output).is_file():
+        return found
+    key = lambda row: (row["domain"], int(row["people"]), row["way"])  # noqa: E731
+    new = {key(row) for row in found}
+    kept = [row for row in pd.read_csv(output).to_dict("records") if key(row) not in new]
+    return sorted(kept + found, key=lambda row: (DOMAINS.index(row["domain"]), int(row["people"])))
+
+
 def main(args: argparse.Namespace) -> None:
-    ways = ["adapted"] + (["trained", "unguarded"] if args.epochs else [])
+    if args.crops and args.crops.is_file():
+        with np.load(args.crops) as kept:
+            KNOWN.update(zip(kept["names"].tolist(), kept["crops"], strict=True))
     found = []
     for domain in args.domains:
         with tempfile.TemporaryDirectory() as place:
             table, people, judges = parted(domain, args, Path(place))
             about = {"domain": domain, "people": 0, "photos": 0, "way": "shipped"}
             found += [about | row for row in judged(None, judges)]
-            for number in PEOPLE:
+            for number in args.people:
                 folder = Path(place) / f"of{number}"
                 most = FEW_PHOTOS if number == min(PEOPLE) else MOST_PHOTOS
                 photos = training_folder(table, people[:number], most, folder)
-                for way in ways:
+                for way in args.ways:
                     about = {"domain": domain, "people": number, "photos": photos, "way": way}
                     found += [about | row for row in judged(trained(way, folder, args), judges)]
             shown = pd.DataFrame([row for row in found if row["domain"] == domain])
             print(
                 shown.pivot(index=["people", "way"], columns="metric", values="value").round(3).to_string(), flush=True
             )
-    write_rows(args.output, [{k: v for k, v in row.items() if k not in ("protocol", "condition")} for row in found])
+    if args.crops:
+        np.savez(args.crops, names=list(KNOWN), crops=list(KNOWN.values()))
+    rows = [{k: v for k, v in row.items() if k not in ("protocol", "condition")} for row in found]
+    write_rows(args.output, with_earlier(args.output, rows))
     print(f"wrote {args.output}")
 
 
@@ -179,10 +222,14 @@ def get_args_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data_dir", type=Path, required=True, help="FACECOM Task B")
     parser.add_argument("--faces", type=Path, required=True, help="table of aligned crops (parquet)")
-    domains = ("infrared", "tight", "copies")
-    parser.add_argument("--domains", nargs="+", choices=domains, default=domains, help="which of the domains")
-    parser.add_argument("--epochs", type=int, default=0, help="also fine-tune for so many epochs, guarded and not")
-    parser.add_argument("--output", default="results/adaptation.csv", help="CSV file to write")
+    parser.add_argument("--domains", nargs="+", choices=DOMAINS, default=DOMAINS, help="which of the domains")
+    parser.add_argument("--people", nargs="+", type=int, choices=PEOPLE, default=PEOPLE, help="how many to train on")
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=("adapted", "trained"), help="which ways to train")
+    parser.add_argument("--crops", type=Path, help="file that keeps the crops for the next run (.npz)")
+    parser.add_argument("--epochs", type=int, help="at most (default: what train.py takes)")
+    parser.add_argument(
+        "--output", default="results/adaptation.csv", help="CSV file to write; rows of other runs stay in it"
+    )
     return parser
 
 

@@ -68,6 +68,12 @@ def _siamese_arguments(parser: argparse.ArgumentParser) -> None:
         help="first adapt the network to the training people in closed form, in seconds; --epochs 0 does only that",
     )
     group.add_argument(
+        "--layers",
+        choices=("all", "top"),
+        default="all",
+        help="what learns in a network that knows people: all, earlier layers the slower, or the projection alone",
+    )
+    group.add_argument(
         "--guard", type=Path, metavar="DIR", help="identity folders of other origin: shows what training costs there"
     )
 

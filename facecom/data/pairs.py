@@ -45,6 +45,27 @@ def draw_pairs(table: pd.DataFrame, seed: int) -> pd.DataFrame:
     return pairs.iloc[rng.permutation(count)].reset_index(drop=True)
 
 
+def draw_people(table: pd.DataFrame, photos: int, seed: int) -> np.ndarray:
+    """One epoch of people: int [N, photos], rows of one person each, in an order of chance.
+
+    table: a row a file, column identity. Every file is there once; the last row of a person is filled up with others
+    of theirs, and where there are too few, with the same ones. Raises FacecomError for fewer than two identities.
+    """
+    if table["identity"].nunique() < 2:
+        raise FacecomError("training needs photos of at least two people: add identity folders")
+    rng = np.random.default_rng(seed)
+    groups = []
+    for own in table.groupby("identity", sort=True).indices.values():
+        order = rng.permutation(own)
+        missing = -len(order) % photos
+        if missing:
+            others = order[: len(order) - len(order) % photos]
+            others = others if len(others) >= missing else order
+            order = np.concatenate([order, rng.choice(others, missing, replace=len(others) < missing)])
+        groups.append(order.reshape(-1, photos))
+    return rng.permutation(np.concatenate(groups))
+
+
 def published_pairs(table: pd.DataFrame, seed: int) -> pd.DataFrame:
     """The published solution's pairs: neighbours in the sorted files of a person, and an impostor pair for each.
 

@@ -78,6 +78,28 @@ def summary(tables: Mapping[str, pd.DataFrame], stages: Mapping[str, Mapping[str
     return lines
 
 
+#: Figures shown of gender, and the network at its three ages.
+GENDER_SHOWN, GENDER_STAGES = ("balanced_accuracy", "accuracy", "auc", "ece"), ("shipped", "calibrated", "fine-tuned")
+
+
+def gender_summary(
+    tables: Mapping[str, pd.DataFrame], stages: Mapping[str, Mapping[str, tuple[np.ndarray, float]]]
+) -> list[str]:
+    """As `summary`, of gender. stages: probabilities of `female`, float [N], and the threshold, by `GENDER_STAGES`."""
+    lines = ["what training did (95 % intervals over people):"]
+    lines.append(f"  {'':<10} {'':<10} " + " ".join(f"{metric:<22}" for metric in GENDER_SHOWN) + " photos")
+    for name, table in tables.items():
+        for stage in GENDER_STAGES:
+            if name not in stages.get(stage, {}):
+                continue
+            rows = protocols.gender(table, *stages[stage][name])
+            found = {row["metric"]: row for row in rows if row["condition"] == rows[-1]["condition"]}
+            shown = [f"{found[m]['value']:.3f} ({results.interval(found[m])})" for m in GENDER_SHOWN]
+            text = " ".join(f"{one:<22}" for one in shown)
+            lines.append(f"  {TITLES[name]:<10} {stage:<10} {text} {found['accuracy']['count']:,}")
+    return lines
+
+
 def _figures(table: pd.DataFrame, embeddings: np.ndarray) -> str:
     rows = protocols.cross_photo(table, embeddings, conditions=["all"])
     rows += protocols.identification(table, embeddings, conditions=["all"])

@@ -18,7 +18,8 @@ DEFAULT_BACKBONE = "convnext_atto"
 @dataclass
 class Start:
     """model: in train mode, float32, on the CPU; config: of `models.build_model`, without `task`; said: a line for the
-    user; preprocessing, limits: of the checkpoint it starts from, or None; whole: it can do its task already."""
+    user; preprocessing, limits: of the checkpoint it starts from, or None; whole: it can do its task already; then
+    temperature, threshold: as `checkpoint.Loaded` has them, None where there is none."""
 
     model: nn.Module
     config: dict
@@ -26,6 +27,8 @@ class Start:
     preprocessing: dict | None = None
     limits: dict | None = None
     whole: bool = False
+    temperature: float | None = None
+    threshold: float | None = None
 
 
 def initial_model(
@@ -40,16 +43,18 @@ def initial_model(
 ) -> Start:
     """The network to train. Raises FacecomError.
 
-    init: `face` (the shipped encoder), `imagenet` (downloaded by timm), `none`, or the path of a checkpoint of either
-    task; backbone, pool, img_size: None takes the checkpoint's, or else ConvNeXt-Atto, the map where the backbone has
-    one, and 112 pixels; new_size: img_size of a network that is new to the task, where that is None; layer_scale: of a
-    new network (`backbones.without_classifier`), None leaves it out of one that starts from nothing.
+    init: `shipped` (the task's shipped network), `face` (the shipped encoder), `imagenet` (downloaded by timm), `none`,
+    or the path of a checkpoint of either task; backbone, pool, img_size: None takes the checkpoint's, or else
+    ConvNeXt-Atto, the map where the backbone has one, and 112 pixels; new_size: img_size of a network that is new to
+    the task, where that is None; layer_scale: of a new network (`backbones.without_classifier`), None leaves it out of
+    one that starts from nothing.
     """
     if init in ("imagenet", "none"):
         # Residual scales of 1e-6 are made for long trainings; ImageNet's weights have them.
         scales = init == "imagenet" if layer_scale is None else layer_scale
         return _new_model(task, init, backbone or DEFAULT_BACKBONE, pool, img_size or new_size or CROP_SIZE, scales)
-    loaded = checkpoint.load(None, "siamese") if init == "face" else checkpoint.load(init)
+    shipped = {"shipped": task, "face": "siamese"}
+    loaded = checkpoint.load(None, shipped[init]) if init in shipped else checkpoint.load(init)
     source = loaded.config["task"]
     if source not in BODY:
         raise FacecomError(f"--init {init}: a network for {source} starts nothing here: give face or gender weights")
@@ -81,7 +86,14 @@ def initial_model(
     said = f"starts from {loaded.path.name} ({config['backbone']}, {config['img_size']} px)"
     said += f"; new: {', '.join(new)}" if new else ""
     whole = source == task
-    return Start(model.train(), config, said, loaded.preprocessing, loaded.info.get("limits") if whole else None, whole)
+    known = _known(loaded) if whole else {}
+    return Start(model.train(), config, said, loaded.preprocessing, whole=whole, **known)
+
+
+def _known(loaded: checkpoint.Loaded) -> dict:
+    """What a network that goes on with its own task brings to `Start`."""
+    threshold = loaded.operating_points[0]["threshold"] if loaded.operating_points else None
+    return {"limits": loaded.info.get("limits"), "temperature": loaded.temperature, "threshold": threshold}
 
 
 def face_limit(align: str) -> dict[str, float] | None:

@@ -40,6 +40,36 @@ def contrastive_loss(a: torch.Tensor, b: torch.Tensor, same: torch.Tensor, margi
     return (same * (a - b).square().sum(1) + (1 - same) * apart).mean()
 
 
+def hard_pairs(
+    embeddings: torch.Tensor, people: torch.Tensor, photos: torch.Tensor, share: float = 0.3, strangers: int = 4
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The hard ones of all pairs of a batch: (rows int [M], rows int [M], same bool [M]), for `contrastive_loss`.
+
+    embeddings: float [B, D], unit length; people: [B], whose photo; photos: [B], copies of one photo have one number
+    and are never a pair. Of the genuine pairs the `share` that lie farthest apart, at least one, and `strangers` times
+    as many of two people, those that lie closest (batch hard mining: Hermans, Beyer and Leibe, 2017, here of pairs).
+    Without a genuine pair as many of two people as there are rows.
+    """
+    with torch.no_grad():
+        first, second = torch.triu_indices(len(people), len(people), 1, device=embeddings.device)
+        alike = (embeddings[first] * embeddings[second]).sum(1).float()
+        same = people[first] == people[second]
+        genuine = torch.nonzero(same & (photos[first] != photos[second])).squeeze(1)
+        impostor = torch.nonzero(~same).squeeze(1)
+        count = max(1, int(share * len(genuine))) if len(genuine) else 0
+        genuine = genuine[alike[genuine].topk(count, largest=False).indices]
+        wanted = min(strangers * count if count else len(people), len(impostor))
+        impostor = impostor[alike[impostor].topk(wanted).indices]
+        kept = torch.cat([genuine, impostor])
+    return first[kept], second[kept], same[kept]
+
+
+def relation_loss(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
+    """Mean squared difference of the cosines of all photos with all, float [B, D] each, unit length: what is like what
+    is kept, turning all embeddings together is free (Tung and Mori, ICCV 2019; Park et al., CVPR 2019)."""
+    return (student @ student.T - teacher @ teacher.T).square().mean()
+
+
 def distillation_loss(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
     """Mean of 1 - cosine between what the student and the teacher say, float [B, D] each; 0 to 2."""
     return (1 - F.cosine_similarity(student, teacher, dim=1)).mean()

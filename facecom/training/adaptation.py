@@ -178,14 +178,32 @@ class Compared:
         return {str(name): float(figure[i]) for i, name in enumerate(self.names) if count[i]}
 
 
+@dataclass(frozen=True)
+class Gain:
+    """How much higher a figure is: mean, and low, high: 95 % of the resamples of the people; sure: whether it is higher
+    in `SURE` of them."""
+
+    mean: float
+    low: float
+    high: float
+    sure: bool
+
+
+def gain(new: dict[str, list[float]], old: dict[str, list[float]], seed: int) -> Gain:
+    """The mean figure against the old one (paired bootstrap over people, Efron 1979). new, old: the figures of each
+    person, the same people; without any NaN, and not sure."""
+    gains = np.array([np.mean(new[name]) - np.mean(old[name]) for name in new])
+    if not len(gains):
+        return Gain(np.nan, np.nan, np.nan, False)
+    drawn = np.random.default_rng(seed).multinomial(len(gains), np.full(len(gains), 1 / len(gains)), RESAMPLES)
+    means = drawn @ gains / len(gains)
+    low, high = np.quantile(means, (0.025, 0.975))
+    return Gain(float(gains.mean()), float(low), float(high), bool(np.mean(means > 0) >= SURE))
+
+
 def surely_better(new: dict[str, list[float]], old: dict[str, list[float]], seed: int) -> bool:
-    """Whether the mean figure is higher than the old one in `SURE` of the resamples of the people (paired bootstrap,
-    Efron 1979). new, old: the figures of each person."""
-    gain = np.array([np.mean(new[name]) - np.mean(old[name]) for name in new])
-    if not len(gain):
-        return False
-    drawn = np.random.default_rng(seed).multinomial(len(gain), np.full(len(gain), 1 / len(gain)), RESAMPLES)
-    return float(np.mean(drawn @ gain > 0)) >= SURE
+    """Whether `gain` is sure of it."""
+    return gain(new, old, seed).sure
 
 
 def _mean(figures: dict[str, list[float]]) -> float:

@@ -5,10 +5,11 @@ import pandas as pd
 import torch
 
 from facecom.data.balance import draw_epoch, settle, sources
-from facecom.evaluation import metrics
+from facecom.evaluation import metrics, scoring
 from facecom.evaluation.calibration import balanced_logit, fit_temperature
 from facecom.models import mirror
 from facecom.models.losses import focal_loss
+from facecom.training import adaptation
 from facecom.training.job import Job, cosine
 from facecom.training.preparation import OWN
 
@@ -17,6 +18,9 @@ THRESHOLD = 0.5
 
 #: Held-back photos of either gender in --data_dir from which on the threshold is fitted there.
 ENOUGH = 20
+
+#: The sets of photos that training is shown on.
+SHOWN = ("held", "val")
 
 #: Published: the cosine starts again every ten epochs.
 RESTART = 10
@@ -35,10 +39,20 @@ class GenderJob(Job):
         self.optimizer = torch.optim.AdamW(groups, weight_decay=args.weight_decay)
         if self.published:
             self.select = "val_accuracy"
+        elif self.judge_start:
+            self.select = "held_gain"
         else:
             both = sets["held"][0]["gender"].nunique() == 2
             # Not at a threshold: each source would need its own.
             self.select = "held_auc" if both else "held_accuracy"
+        #: Temperature and threshold that the network came with; None where it is new to its task.
+        self.known: tuple[float, float] | None = None
+        if self.judge_start and not self.published:
+            threshold = THRESHOLD if start.threshold is None else start.threshold
+            self.known = start.temperature or 1.0, threshold
+        self.stages: dict[str, dict[str, tuple[np.ndarray, float]]] = {}
+        self.start_figures: dict[str, list[float]] = {}
+        self.gain: adaptation.Gain | None = None
         self.temperature = 1.0
         self.balance, said = settle(args.balance, sets["train"][0])
         print(said)
@@ -58,17 +72,78 @@ class GenderJob(Job):
         loss = focal_loss(logits, female, self.args.gamma, 1.0, self.args.smoothing, weight)
         return loss, logits.detach() > 0, female.bool()
 
+    def logits(self) -> dict[str, np.ndarray]:
+        """Logits of held-back people and val, float32 [N] each."""
+        judge = lambda x: mirror.logits(self.model, x, self.mirror)  # noqa: E731
+        return {name: self.answers(judge, self.sets[name][1]) for name in SHOWN if name in self.sets}
+
     def evaluate(self):
-        row = {}
-        for name in ("held", "val"):
-            if name in self.sets:
-                table, crops = self.sets[name]
-                logits = self.answers(lambda x: mirror.logits(self.model, x, self.mirror), crops)
-                if name == "held":
-                    self.settle_on(table, logits)
-                figures = gender_figures(table, _sigmoid(logits / self.temperature), self.threshold)
-                row |= {f"{name}_{metric}": value for metric, value in figures.items()}
+        row, found = {}, self.logits()
+        if self.known and not self.start_figures:
+            temperature, threshold = self.known
+            self.stages["shipped"] = {name: (_sigmoid(one / temperature), threshold) for name, one in found.items()}
+        for name, logits in found.items():
+            table = self.sets[name][0]
+            if name == "held":
+                self.settle_on(table, logits)
+                row |= self.against_start(table, logits) if self.known else {}
+            figures = gender_figures(table, _sigmoid(logits / self.temperature), self.threshold)
+            row |= {f"{name}_{metric}": value for metric, value in figures.items()}
+        if "shipped" in self.stages and len(self.stages) == 1:
+            self.stages["calibrated"] = self.answered(found)
         return row
+
+    def answered(self, logits: dict[str, np.ndarray]) -> dict[str, tuple[np.ndarray, float]]:
+        """Probabilities and the threshold to cut them at."""
+        return {name: (_sigmoid(one / self.temperature), self.threshold) for name, one in logits.items()}
+
+    def against_start(self, table: pd.DataFrame, logits: np.ndarray) -> dict[str, float]:
+        """How much less wrong than the start, calibrated anew, held-back people find it (nats a photo); settles
+        `gain`."""
+        signed = np.where(table["gender"] == "female", 1, -1) * (logits - self.middle) / self.temperature
+        right = pd.Series(-np.logaddexp(0, -signed)).groupby(table["identity"].to_numpy()).mean()
+        figures = {str(name): [float(figure)] for name, figure in right.items()}
+        if not self.start_figures:
+            self.start_figures = figures
+            return {"held_gain": 0.0, "held_gain_low": 0.0, "held_gain_high": 0.0}
+        self.gain = adaptation.gain(figures, self.start_figures, self.args.seed)
+        return {"held_gain": self.gain.mean, "held_gain_low": self.gain.low, "held_gain_high": self.gain.high}
+
+    def convinces(self):
+        return self.gain is None or self.gain.sure
+
+    def state(self):
+        return {"start_figures": self.start_figures}
+
+    def resume(self, content):
+        super().resume(content)
+        self.start_figures = content.get("training", {}).get("job", {}).get("start_figures", {})
+
+    def finish(self):
+        if not self.stages:
+            return []
+        if self.gain is not None:
+            found = self.logits()
+            self.settle_on(self.sets["held"][0], found["held"])
+            self.stages["fine-tuned"] = self.answered(found)
+            if all(
+                np.array_equal(one[0], self.stages["calibrated"][name][0])
+                for name, one in self.stages["fine-tuned"].items()
+            ):
+                del self.stages["fine-tuned"]
+        lines = scoring.gender_summary({name: self.sets[name][0] for name in SHOWN if name in self.sets}, self.stages)
+        if self.args.epochs and "fine-tuned" not in self.stages:
+            lines.append("no epoch is better than the calibrated start beyond chance, so that is what is kept")
+        return lines
+
+    @property
+    def middle(self) -> float:
+        """The logit that the network came to be cut at, 0 for one that is new to its task."""
+        if not self.known:
+            return 0.0
+        temperature, threshold = self.known
+        threshold = min(max(threshold, 1e-6), 1 - 1e-6)
+        return temperature * float(np.log(threshold / (1 - threshold)))
 
     @property
     def threshold(self) -> float:
@@ -83,8 +158,14 @@ class GenderJob(Job):
         # Other sources teach what genders look like, but the photos to be judged are like those of --data_dir.
         own = own_photos(table)
         threshold = THRESHOLD
+        if self.known:  # in probabilities of the new temperature
+            threshold = float(_sigmoid(np.asarray(self.middle / self.temperature)))
         if min(female[own].sum(), (~female[own]).sum()) >= ENOUGH:
-            threshold = float(_sigmoid(np.asarray(balanced_logit(logits[own], female[own]) / self.temperature)))
+            new = float(_sigmoid(np.asarray(balanced_logit(logits[own], female[own]) / self.temperature)))
+            p = _sigmoid(logits[own] / self.temperature)
+            good = lambda at: metrics.classification(female[own], p >= at)["balanced_accuracy"]  # noqa: E731
+            # What the network came with stays where the new one is no better.
+            threshold = new if not self.known or good(new) > good(threshold) else threshold
         point = {"threshold": threshold, "far": None, "photos": int(own.sum())}
         point["identities"] = int(table["identity"][own].nunique())
         judged = metrics.classification(female[own], _sigmoid(logits[own] / self.temperature) >= threshold)

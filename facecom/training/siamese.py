@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from facecom.data.pairs import draw_pairs, published_pairs
+from facecom.data.pairs import draw_pairs, draw_people, published_pairs
 from facecom.evaluation import metrics, protocols, scoring
 from facecom.evaluation.comparisons import identity_keys, photo_keys, strictest_scores
 from facecom.evaluation.operating_points import in_words
@@ -12,6 +12,8 @@ from facecom.inference.templates import distances
 from facecom.models import mirror
 from facecom.models.losses import contrastive_loss, distance
 from facecom.training import adaptation
+from facecom.training.finetuning import layers
+from facecom.training.finetuning.anchored import PHOTOS, Anchored
 from facecom.training.job import Job, cosine
 
 #: The sets of photos that training is shown on, and the most training photos that an adaptation is fitted to.
@@ -19,6 +21,9 @@ SHOWN, MOST_FITTED = ("held", "val", "guard"), 4000
 
 #: What decides which epoch is best: how many are recognised at this false accept rate.
 HEADLINE, FAR = "held_tar@far=1e-3", 1e-3
+
+#: Where the start is judged too: how much better than it, by what few people can tell (`adaptation.Compared`).
+GAIN = "held_gain"
 
 #: Published: a cosine of ten epochs, down and up again.
 TURN = 10
@@ -29,23 +34,32 @@ class SiameseJob(Job):
 
     task, data_set = "siamese", "B"
 
+    #: False: as before version 0.2.0, to compare with.
+    REMEMBERS = True
+
     def __init__(self, args, start, preprocessing, sets, data, device):
         super().__init__(args, start, preprocessing, sets, data, device)
-        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=args.lr, weight_decay=args.weight_decay)
+        #: Whether the network knows people already, whom it must not forget.
+        self.gentle = self.REMEMBERS and self.judge_start and not self.published
+        learning = self.model.parameters()
+        if self.gentle:
+            learning = layers.learning(self.model, args.layers, args.lr)
+            self.anchored = Anchored(self.model, args.layers, args.margin)
+        self.optimizer = torch.optim.AdamW(learning, lr=args.lr, weight_decay=args.weight_decay)
         if self.published:
             self.select, rate = "val_accuracy", {"far": None, "genuine": None, "impostor": None, "identities": None}
             self.operating_points = [{"threshold": protocols.PUBLISHED_DISTANCE, **rate}]
         else:
             self.select = HEADLINE if _has_cross_photo(sets["held"][0]) else "held_accuracy"
-
+            self.select = GAIN if self.gentle else self.select
         self.stages: dict[str, dict[str, np.ndarray]] = {}
         self.start_figures: dict[str, list[float]] = {}
-        self.latest: np.ndarray | None = None
+        self.gain: adaptation.Gain | None = None
         self.adaptation: adaptation.Adaptation | None = None
 
     def prepare(self):
         """Closed-form adaptation to the training people (`adaptation.py`), where the network knows people already."""
-        if not self.judge_start or self.published or not self.args.adapt:
+        if not self.gentle or not self.args.adapt:
             return
         table, crops = self.sets["train"]
         self.stages["shipped"] = self.embeddings(SHOWN)
@@ -57,6 +71,7 @@ class SiameseJob(Job):
         print(said_of(self.adaptation, before, after))
         if not self.adaptation.nothing:
             adaptation.fold(self.model, self.adaptation)
+            self.anchored = Anchored(self.model, self.args.layers, self.args.margin)
             self.stages["adapted"] = self.embeddings(SHOWN)
 
     def outputs(self, x: torch.Tensor) -> torch.Tensor:
@@ -71,26 +86,36 @@ class SiameseJob(Job):
 
     def convinces(self):
         """What only seems better is not kept: few people are held back, and the best of many epochs flatters."""
-        if not self.judge_start or self.published:
-            return True
+        return self.gain is None or self.gain.sure
+
+    def against_start(self, embeddings: np.ndarray) -> dict[str, float]:
+        """How much better than the start held-back people say it is, for the log; settles `gain`."""
         table = self.sets["held"][0]
         compared = adaptation.Compared(identity_keys(table), photo_keys(table))
-        figures = {name: [figure] for name, figure in compared.accepted(self.latest).items()}
+        figures = {name: [figure] for name, figure in compared.accepted(embeddings).items()}
         if not self.start_figures:
             self.start_figures = figures
-            return True
-        return adaptation.surely_better(figures, self.start_figures, self.args.seed)
+            return {GAIN: 0.0, f"{GAIN}_low": 0.0, f"{GAIN}_high": 0.0}
+        self.gain = adaptation.gain(figures, self.start_figures, self.args.seed)
+        return {GAIN: self.gain.mean, f"{GAIN}_low": self.gain.low, f"{GAIN}_high": self.gain.high}
 
     def state(self):
-        return {"start_figures": self.start_figures}
+        return {"start_figures": self.start_figures} | ({"start": self.anchored.state()} if self.gentle else {})
 
     def resume(self, content):
         super().resume(content)
-        self.start_figures = content["training"]["job"]["start_figures"]
+        state = content["training"]["job"]
+        self.start_figures = state["start_figures"]
+        if self.gentle:
+            self.anchored.resume(state["start"])
 
     def content(self):
         made = self.adaptation
         return super().content() | {"adaptation": made.about() if made and not made.nothing else None}
+
+    def strangers(self) -> np.ndarray | None:
+        """Embeddings of the held-back people of `--extra_data`."""
+        return self.embeddings(("strangers",)).get("strangers")
 
     def finish(self):
         if not self.stages:
@@ -101,8 +126,13 @@ class SiameseJob(Job):
         if not np.array_equal(final["held"], kept["held"]):
             stages["fine-tuned"] = final
         lines = scoring.summary({name: self.sets[name][0] for name in SHOWN if name in self.sets}, stages)
+        point = protocols.fit_operating_points(self.sets["held"][0], final["held"], self.strangers())[:1]
+        lines += [
+            f"threshold, fixed again on held-back people: {one['threshold']:.3f}, {in_words(one)}" for one in point
+        ]
         if self.args.epochs and "fine-tuned" not in stages:
-            lines.append("no epoch was better than the start beyond chance, so the weights are those of the start")
+            start = "adaptation alone" if "adapted" in stages else "the network as it was"
+            lines.append(f"no epoch is better than {start} beyond chance, so that is what is kept")
         return lines
 
     @property
@@ -117,25 +147,40 @@ class SiameseJob(Job):
         return (published_pairs if self.published else draw_pairs)(table, seed)
 
     def batches(self, epoch):
+        if self.gentle:
+            table = self.sets["train"][0]
+            rows = draw_people(table, PHOTOS, self.draw_seed(epoch))
+            return self.shuffled(epoch, rows, np.c_[identity_keys(table)[rows[:, 0]], photo_keys(table)[rows]])
         pairs = self.pairs(self.sets["train"][0], self.draw_seed(epoch))
         return self.shuffled(epoch, pairs[["a", "b"]].to_numpy(), pairs[["same"]].to_numpy())
 
     def loss(self, batch):
+        if self.gentle:
+            return self.loss_of_people(batch)
         x1, x2, same = batch
         a, b = self.model(*(x.contiguous(memory_format=torch.channels_last) for x in (x1, x2)))
         loss = contrastive_loss(a, b, same, self.args.margin)
         return loss, distance(a, b).detach() <= self.threshold, same.bool()
 
+    def loss_of_people(self, batch):
+        """As `loss`, of batches of people, `PHOTOS` of each; every second one's answer is about the next person."""
+        views, people, photos = batch[:PHOTOS], batch[PHOTOS], batch[PHOTOS + 1 :]
+        x = torch.cat(views).contiguous(memory_format=torch.channels_last)
+        loss, embeddings = self.anchored(x, people.repeat(PHOTOS), torch.cat(photos))
+        first, second = embeddings.detach().view(PHOTOS, len(people), -1)[:2]
+        odd = torch.arange(len(people), device=people.device) % 2 == 1
+        other = torch.where(odd[:, None], first.roll(-1, 0), second)
+        return loss, distance(first, other) <= self.threshold, ~odd | (people == people.roll(-1, 0))
+
     def evaluate(self):
         embeddings = self.embeddings(("held", "val", "strangers"))
-        self.latest = embeddings.get("held")
         if not self.published:
             strangers = embeddings.get("strangers")
             known = bool(self.operating_points)
             self.operating_points = protocols.fit_operating_points(self.sets["held"][0], embeddings["held"], strangers)
             if not known and self.operating_points:
                 print(f"threshold: {in_words(self.operating_points[0])}")
-        row = {}
+        row = self.against_start(embeddings["held"]) if self.gentle else {}
         for name in ("held", "val"):
             if name in embeddings:
                 figures = self.figures(self.sets[name][0], embeddings[name])

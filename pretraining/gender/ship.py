@@ -60,7 +60,7 @@ def settled(runs: list[checkpoint.Loaded]) -> tuple[GenderJob, dict]:
     settings.conditions_from = settings.conditions_from and Path(settings.conditions_from)
     preprocessing = runs[-1].preprocessing
     config = {name: value for name, value in runs[-1].config.items() if name not in ("task", "pretrained")}
-    start = Start(mean_of(runs), config, "", preprocessing, whole=True)
+    start = Start(mean_of(runs), config, "", preprocessing)
     device = cli.pick_device("cpu")
     sets, data = open_data("A", settings, preprocessing, device)
     job = GenderJob(settings, start, preprocessing, sets, data, device)

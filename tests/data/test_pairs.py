@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from facecom.data import pairs
-from facecom.data.pairs import draw_pairs, published_pairs
+from facecom.data.pairs import draw_pairs, draw_people, published_pairs
 from facecom.errors import FacecomError
 
 
@@ -107,3 +107,17 @@ def test_pairs_as_spreadsheets_save_them(separator, encoding, tmp_path):
     found = pairs.read_pairs(path)
     assert found["image1"].tolist() == ["é/a.jpg", "é/a.jpg"] and found["image2"].tolist() == ["b.jpg", "c.jpg"]
     assert found["same"].tolist() == [1, 0]
+
+
+def test_people_are_drawn_with_every_photo_and_filled_up_with_their_own():
+    photos = pd.DataFrame({"identity": ["Ann"] * 5 + ["Bea"] + ["Cem"] * 3})
+    rows = draw_people(photos, 3, seed=0)
+    whose = photos["identity"].to_numpy()[rows]
+    assert rows.shape == (4, 3) and (whose == whose[:, :1]).all()
+    assert set(rows.ravel()) == set(range(9))
+    assert sorted(whose[:, 0]) == ["Ann", "Ann", "Bea", "Cem"]
+    assert all(len(set(row)) == 3 for row in rows if whose[rows.tolist().index(row.tolist()), 0] != "Bea")
+    np.testing.assert_array_equal(rows, draw_people(photos, 3, seed=0))
+    assert not np.array_equal(rows, draw_people(photos, 3, seed=1))
+    with pytest.raises(FacecomError, match="at least two people"):
+        draw_people(photos[:5], 3, seed=0)

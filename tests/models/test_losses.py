@@ -1,8 +1,11 @@
 import math
 
+import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
+from facecom.models import losses
 from facecom.models.losses import ContrastiveLoss, FocalLoss, contrastive_loss, distance, distillation_loss, focal_loss
 
 
@@ -64,3 +67,28 @@ def test_distillation_loss_of_known_angles():
     teacher = unit([0, 0, 0, 0])
     student = unit([0, 60, 90, 180]) * torch.tensor([[1.0], [2.0], [3.0], [4.0]])  # length does not matter
     assert distillation_loss(student, teacher).item() == pytest.approx((0 + 0.5 + 1 + 2) / 4)
+
+
+def test_hard_pairs_by_hand():
+    """Angles in degrees: a at 0 and 40 and a copy of the first at 1, b at 50 and 55, c at 120."""
+    angles = np.deg2rad([0, 40, 1, 50, 55, 120])
+    e = torch.tensor(np.stack([np.cos(angles), np.sin(angles)], 1))
+    people, photos = torch.tensor([0, 0, 0, 1, 1, 2]), torch.tensor([0, 1, 0, 2, 3, 4])
+    first, second, same = losses.hard_pairs(e, people, photos, share=0.5, strangers=2)
+    # Genuine: a's 0-40 and 40-1, b's 5 degrees; half of three is one. Closest strangers: 40-50 and 40-55.
+    found = [tuple(row) for row in torch.stack([first, second, same.long()], 1).tolist()]
+    assert found == [(0, 1, 1), (1, 3, 0), (1, 4, 0)]
+    alone = losses.hard_pairs(e[[0, 3]], people[[0, 3]], photos[[0, 3]])
+    assert [part.tolist() for part in alone] == [[0], [1], [False]]  # no genuine pair
+    copies = losses.hard_pairs(e[[0, 2]], people[[0, 2]], photos[[0, 2]])
+    assert all(len(part) == 0 for part in copies)
+
+
+def test_the_anchor_is_blind_to_a_turn_and_sees_what_comes_nearer():
+    generator = torch.Generator().manual_seed(0)
+    before = F.normalize(torch.randn(5, 4, generator=generator), dim=1)
+    turn = torch.linalg.qr(torch.randn(4, 4, generator=generator))[0]
+    assert losses.relation_loss(before @ turn, before).item() == pytest.approx(0, abs=1e-12)
+    after = F.normalize(before + 0.5, dim=1)
+    expected = sum(float(after[i] @ after[j] - before[i] @ before[j]) ** 2 for i in range(5) for j in range(5)) / 25
+    assert losses.relation_loss(after, before).item() == pytest.approx(expected, abs=1e-6)

@@ -1,14 +1,19 @@
-"""`train.py --epochs 0` of Task B: adaptation alone."""
+"""Both `train.py` on one's own photos: adaptation, calibration, and what is kept."""
 
+import csv
+import math
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
-from scripts import train
+from scripts import load, train
 
+from facecom import cli
 from facecom.models import checkpoint
-from facecom.training import adaptation
+from facecom.models.initial import initial_model
+from facecom.training import adaptation, recipes, siamese
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -54,3 +59,64 @@ def test_no_adapt_and_too_few_people_leave_the_start_as_it_is(sample_b, siamese_
         assert torch.equal(
             content["model"]["projection.2.weight"], checkpoint.read(siamese_file)["model"]["projection.2.weight"]
         )
+
+
+@pytest.mark.parametrize("layers", ["top", "all"])
+def test_what_training_did_not_better_beyond_chance_is_not_kept(layers, sample_b, siamese_file, tmp_path, capsys):
+    """Two held-back people cannot tell; interrupted and resumed it is the same to the bit."""
+    flags = ["--data_dir", sample_b, "--init", siamese_file, "--conditions", "none", "--layers", layers, "--no-amp"]
+    flags += ["--workers", 0, "--quiet", "--batch_size", 2]
+    places = lambda name: ["--run_dir", tmp_path / name, "--output", tmp_path / f"{name}.pt"]  # noqa: E731
+    train("B", *flags, *places("whole"), "--epochs", 2)
+    said = capsys.readouterr().out
+    assert "no epoch is better than the network as it was beyond chance, so that is what is kept" in said
+    assert re.search(r"threshold, fixed again on held-back people: \d\.\d{3}, fixed on \d+ pairs of strangers", said)
+    kept = checkpoint.read(tmp_path / "whole.pt")
+    assert kept["epoch"] == 0 and kept["metrics"]["held_gain"] == 0
+    with open(tmp_path / "whole" / "log.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["0", "1", "2"] and float(rows[1]["train_loss"]) > 0
+    whole, start = checkpoint.read(tmp_path / "whole/last.pt")["model"], checkpoint.read(siamese_file)["model"]
+    changed = {name.split(".")[0] for name in whole if not torch.equal(whole[name].float(), start[name].float())}
+    assert changed == ({"projection"} if layers == "top" else {"encoder", "projection"})
+
+    real = siamese.SiameseJob.batches
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(siamese.SiameseJob, "batches", lambda job, epoch: real(job, epoch) if epoch < 2 else 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            train("B", *flags, *places("cut"), "--epochs", 2)
+    train("B", "--run_dir", tmp_path / "cut", "--resume")
+    cut = checkpoint.read(tmp_path / "cut/last.pt")["model"]
+    assert all(torch.equal(value, cut[name]) for name, value in whole.items())
+
+
+def test_gender_is_calibrated_first_and_kept_unless_training_is_better(sample_a, gender_file, tmp_path, capsys):
+    for folder, name in (("male", "MEN"), ("female", "Woman")):
+        shutil.copytree(sample_a / "train" / folder, tmp_path / "mine" / "train" / name)
+    flags = ["--data_dir", tmp_path / "mine", "--init", gender_file, "--run_dir", tmp_path / "run", "--no-amp"]
+    flags += ["--output", tmp_path / "best.pt", "--conditions", "none", "--workers", 0, "--quiet"]
+    train("A", *flags, "--epochs", 1, "--lr", 0, "--head_lr", 0, "--weight_decay", 0)
+    said = capsys.readouterr().out
+    for stage in ("shipped", "calibrated"):
+        assert re.search(rf"held back +{stage} +[01]\.\d{{3}} \(", said)
+    assert "fine-tuned" not in said
+    assert "no epoch is better than the calibrated start beyond chance, so that is what is kept" in said
+    kept = checkpoint.load(tmp_path / "best.pt", "gender")
+    assert kept.info["epoch"] == 0 and kept.temperature != 2
+    assert torch.equal(kept.model.classifier.weight, checkpoint.load(gender_file).model.classifier.weight)
+    # Few photos: the cut stays at the logit where it was, 2 log(.45 / .55).
+    (point,) = kept.operating_points
+    logit = kept.temperature * math.log(point["threshold"] / (1 - point["threshold"]))
+    assert logit == pytest.approx(2 * math.log(0.45 / 0.55), abs=1e-4)
+
+
+def test_gender_starts_from_the_shipped_network_of_its_task():
+    def init(*flags):
+        return recipes.resolve(cli.parse(load("A").get_args_parser(), flags, recipes.GENDER), "gender").init
+
+    assert (
+        init() == "shipped" and init("--init", "face") == init("--frame", "face") == init("--img_size", "64") == "face"
+    )
+    assert init("--recipe", "published") == "imagenet"
+    assert initial_model("gender", "shipped").whole and initial_model("siamese", "shipped").whole
+    assert not initial_model("gender", "face").whole

@@ -189,7 +189,7 @@ def test_a_network_that_knows_people_is_trained_gently():
         args = recipes.resolve(cli.parse(script.get_args_parser(), flags, recipes.SIAMESE), "siamese")
         return args.lr, args.margin
 
-    assert settings() == settings("--init", "mine.pt") == (1e-5, 1.4)
+    assert settings() == settings("--init", "mine.pt") == (3e-4, 1.4)
     assert settings("--init", "none") == settings("--init", "imagenet") == (1e-4, 1.0)
     assert settings("--lr", "0.002", "--margin", "1.2") == (0.002, 1.2)
     assert settings("--recipe", "published", "--init", "face") == (1e-4, 1.0)

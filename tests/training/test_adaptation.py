@@ -111,6 +111,16 @@ def test_better_by_chance_is_not_better():
     assert not surely_better({}, {}, 0)
 
 
+def test_a_gain_has_an_interval_over_people():
+    old = {str(i): [0.0] for i in range(40)}
+    made = adaptation.gain({name: [0.2 * (i % 2)] for i, name in enumerate(old)}, old, 0)  # half of them gain .2
+    assert made.mean == pytest.approx(0.1) and made.sure
+    half = 1.96 * 0.1 / 40**0.5
+    assert made.low == pytest.approx(0.1 - half, abs=0.01) and made.high == pytest.approx(0.1 + half, abs=0.01)
+    undefined = adaptation.gain({}, {}, 0)
+    assert np.isnan(undefined.mean) and not undefined.sure
+
+
 def test_whole_people_are_drawn():
     whose = np.repeat(["a", "b", "c", "d"], [3, 3, 3, 3])
     kept = some_people(whose, 7, seed=0)
