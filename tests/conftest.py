@@ -1,6 +1,10 @@
 """Data that several tests share, made once a session."""
 
 import os
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # a core each: threads that wait for each other would take longer
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import shutil
 import zipfile
 from pathlib import Path

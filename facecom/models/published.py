@@ -82,7 +82,7 @@ def convnext_of(state: Mapping, prefix: str, path: str | os.PathLike) -> str:
         tuple(name.split(".")[2:5:2]) for name in state if name.startswith(f"{prefix}.stages.") and "blocks" in name
     }
     depths = tuple(sum(stage == str(s) for stage, _ in blocks) for s in range(4))
-    known = _CONVNEXTS.get((len(stem), depths)) if stem is not None and getattr(stem, "ndim", 0) else None
+    known = _CONVNEXTS.get((len(stem), depths)) if stem is not None and getattr(stem, "ndim", False) else None
     if known is None:
         raise FacecomError(f"{path}: the backbone is none of timm's ConvNeXt sizes: save a facecom checkpoint instead")
     return known

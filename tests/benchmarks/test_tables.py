@@ -110,7 +110,7 @@ def test_the_summary_takes_means_and_leaves_out_what_nobody_measured(tables, roo
     bad = [c for c in tables.CONDITIONS if c not in ("clean", "sunny")]
     rows = [("facecom", "finder", "cross-photo", c, "tar@far=1e-3", 0.9 + 0.01 * i, 0.8, 1, 1238)
             for i, c in enumerate(bad)]  # fmt: skip
-    rows.append(("edgeface_xs_q", "finder", "cross-photo", "clean", "tar@far=1e-3", 0.998, 0.9, 1, 1238))
+    rows.append(("EdgeFace-XS", "finder", "cross-photo", "clean", "tar@far=1e-3", 0.998, 0.9, 1, 1238))
     results.write_rows(root / "results" / "accuracy.csv", [dict(zip(COLUMNS, row, strict=True)) for row in rows])
     (root / "results" / "speed.csv").write_text("measurement,photos_per_second\nfiles to embeddings,86.5\n")
     head, _, *lines = table(tables, root, "summary")
