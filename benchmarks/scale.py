@@ -47,7 +47,7 @@ def training(folder: Path, run: Path, times: int, processes: int) -> float:
 
 
 def corpus(folder: Path, run: Path, times: int, processes: int) -> float:
-    photos = sorted(map(str, (folder / "train").rglob("*.jpg")))
+    photos = sorted(str(path) for pattern in ("train/*/*.jpg", "train/*/*/*.jpg") for path in folder.glob(pattern))
     listed = run.with_suffix(".txt")
     listed.write_text("\n".join(photos[: len(photos) * times // MORE]))
     flags = ["--list", listed, "--output", run, "--shard", 40, "--quiet"]

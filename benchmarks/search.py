@@ -41,7 +41,7 @@ ALONE = 50
 SLOW = 100
 
 #: Shares of the parts that `ivf-pq` looks at.
-SHARES = (0.02, 0.04, approximate.LOOKED_AT, 0.16)
+SHARES = (0.04, 0.08, approximate.LOOKED_AT)
 
 
 class Spread:

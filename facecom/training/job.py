@@ -85,7 +85,7 @@ class Job:
 
     def loss(self, batch: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """(mean loss, answers bool [B], labels bool [B]) of a batch on the network's device. Where several processes
-        train, B is a process's part of the batch: samples must not need each other."""
+        train, B is a process's part of the batch: samples that need each other are put together by `whole_batch`."""
         raise NotImplementedError
 
     def evaluate(self) -> dict[str, float]:

@@ -12,9 +12,18 @@ its gain, sending gradients while others are still computed, is nothing for netw
 
 from facecom.training.distributed.crops import load_crops
 from facecom.training.distributed.group import first, from_first, joined
-from facecom.training.distributed.parts import Parts, average, gathered, mine, part_of, synchronise, together
+from facecom.training.distributed.parts import (
+    Parts,
+    average,
+    gathered,
+    mine,
+    part_of,
+    synchronise,
+    together,
+    whole_batch,
+)
 
 __all__ = [
     "Parts", "average", "first", "from_first", "gathered", "joined", "load_crops", "mine", "part_of", "synchronise",
-    "together",
+    "together", "whole_batch",
 ]  # fmt: skip

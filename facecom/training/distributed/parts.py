@@ -80,6 +80,23 @@ def together(*arrays: np.ndarray) -> tuple[np.ndarray, ...]:
     return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
 
 
+def whole_batch(*parts: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """From what each process has of a batch, all of it, in the same order everywhere: tensors [B, ...] of floats.
+
+    Gradients go back to the process that a row is of, from all that use it. So where every process computes the loss of
+    the whole batch, the mean of its gradients over the processes (`average`) is that loss's.
+    """
+    if size() == 1:
+        return parts
+    counts: list = [None] * size()
+    distributed.all_gather_object(counts, len(parts[0]), group=for_objects())
+    before, behind = sum(counts[: rank()]), sum(counts[rank() + 1 :])
+    around = [
+        (part.new_zeros(before, *part.shape[1:]), part, part.new_zeros(behind, *part.shape[1:])) for part in parts
+    ]
+    return tuple(all_reduce(torch.cat(one)) for one in around)
+
+
 def average(model: nn.Module) -> None:
     """Make the gradients their mean over all processes."""
     if size() == 1:

@@ -7,6 +7,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from facecom.models.losses import contrastive_loss, hard_pairs, relation_loss
+from facecom.training import distributed
 from facecom.training.finetuning.layers import hold_statistics
 
 #: Photos of a person in a batch.
@@ -29,14 +30,17 @@ class Anchored:
     def __call__(
         self, x: torch.Tensor, people: torch.Tensor, photos: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """(loss, embeddings float32 [B, 128]) of photos float [B, 3, S, S]. people, photos: [B], see `hard_pairs`."""
+        """(loss, embeddings float32 [B, 128]) of photos float [B, 3, S, S]. people, photos: [B], see `hard_pairs`.
+        Where several processes train, the loss is that of all their photos: hard pairs are looked for among them all.
+        """
         hold_statistics(self.model)
         embeddings, before = self.looks(x)
         with torch.autocast(x.device.type, enabled=False):  # of cosines bfloat16 keeps three digits
-            loss = self.anchor * relation_loss(embeddings, before)
-            first, second, same = hard_pairs(embeddings, people, photos)
+            found, before, people, photos = distributed.whole_batch(embeddings.float(), before, people, photos)
+            loss = self.anchor * relation_loss(found, before)
+            first, second, same = hard_pairs(found, people, photos)
             if len(first):
-                loss = loss + contrastive_loss(embeddings[first], embeddings[second], same, self.margin)
+                loss = loss + contrastive_loss(found[first], found[second], same, self.margin)
         return loss, embeddings
 
     def looks(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -75,6 +75,20 @@ def test_two_processes_train_as_one_does(task, sample_a, sample_b, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("layers", ["top", "all"])
+def test_hard_pairs_are_looked_for_in_the_whole_batch(layers, siamese_file, sample_b, tmp_path):
+    """The network knows people already: batches of people, whose photos need each other."""
+    flags = ("--epochs", 2, "--batch_size", 6, "--conditions", "real", "--lr", 1e-3, "--layers", layers, "--no-adapt")
+    known = ["--init", siamese_file, "--pool", "avg", "--img_size", 64]
+    one, two = (train("B", sample_b, tmp_path / str(count), count, *flags, *known) for count in (0, 2))
+    assert_same(one, two)
+    at_first = checkpoint.read(siamese_file)["model"]
+    weight = "projection.0.weight"
+    moved = (one["model"][weight] - at_first[weight]).abs().max()
+    assert moved > 1e-4 and moved > 20 * (one["model"][weight] - two["model"][weight]).abs().max()
+
+
+@pytest.mark.slow
 def test_a_dead_process_ends_the_run_in_one_line_and_resume_goes_on(sample_b, tmp_path):
     flags = ("--epochs", 3, "--batch_size", 4, "--conditions", "real")
     whole = train("B", sample_b, tmp_path / "whole", 2, *flags)
@@ -172,6 +186,11 @@ with distributed.joined("cpu"):
     assert distributed.gathered(None if rank else np.arange(1), 1).tolist() == [0]
     assert distributed.together(np.array([rank]))[0].tolist() == [0, 1]
     assert distributed.from_first(rank) == 0
+    own = torch.tensor([[3.0 + rank, 1.0]] * (2 - rank), requires_grad=True)
+    whole, = distributed.whole_batch(own)
+    assert whole[:, 0].tolist() == [3, 3, 4]
+    (whole.prod() * (2 / 3 * len(own))).backward()  # 2/3 n: what a part of 3 weighs
+    torch.testing.assert_close(own.grad / 2, (36.0 / own).detach())
     if rank == 0:
         torch.manual_seed(0)
         alone = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(64, 1))
