@@ -54,6 +54,11 @@ def paint_people(folder: Path, people: int, photos: int, seed: int = 0) -> Path:
     return folder
 
 
+def counts(gallery: Gallery) -> dict[str, int]:
+    """How many photos of whom."""
+    return dict(gallery.people().itertuples(index=False))
+
+
 if __name__ == "__main__":  # enrolled.py GALLERY WEIGHTS WAIT FOLDER...
     place, weights, wait, *folders = sys.argv[1:]
     print("ready", flush=True)

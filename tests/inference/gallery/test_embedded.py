@@ -16,12 +16,6 @@ pytest.importorskip("lancedb", reason="needs the extra gallery")
 
 
 @pytest.fixture
-def network(tmp_path):
-    (tmp_path / "weights.pt").write_bytes(b"weights")
-    return Colours(tmp_path / "weights.pt")
-
-
-@pytest.fixture
 def corpus(tmp_path, network, monkeypatch):
     """A function that puts a folder of coloured people into `faces/`."""
     monkeypatch.setattr(worker.ensemble, "load", lambda *args, **options: network.ensemble)
