@@ -14,6 +14,7 @@ from facecom.inference.gallery.approximate import LEAST_ROWS, WORTH_INDEX
 from facecom.inference.gallery.embedded import blocks_of, parts_of
 from facecom.inference.gallery.rows import made_by_of, photos_of, rows_of, state_of
 from facecom.inference.gallery.store import KEYS, Store
+from facecom.inference.people.pooling import pool as pooled
 from facecom.inference.pipeline import Photo, collect, name_of, stream
 from facecom.inference.search import nearest_people
 from facecom.inference.submission import Known
@@ -144,7 +145,7 @@ class Gallery:
     def search(self, photos: Photo | Sequence[Photo], k: int = 5, pool: str = "best") -> pd.DataFrame:
         """The k nearest people of each photo: DataFrame[filename, rank, identity, distance, same], nearest first.
 
-        pool: `best` measures to the nearest photo of a person, `mean` to the mean of all, weighted by quality. rank: 1
+        pool: `best` measures to the nearest photo of a person, `mean` to the mean of all (`pooling`). rank: 1
         to k, at most the number of people; distance: 0 to 2; same: nullable, <NA> for cannot tell. An unreadable photo
         has no rows and a warning. Exact, but for a gallery with an index (`build_index`) and `best`: there a person may
         be missed. Raises FacecomError for an empty gallery.
@@ -262,9 +263,7 @@ class Gallery:
         if pool == "best":
             return known, people
         starts = np.flatnonzero(np.diff(people, prepend=-1))
-        weights = np.maximum(np.nan_to_num(known.table.quality.to_numpy(np.float32), nan=1.0), 1e-6)[:, None]
-        means = np.add.reduceat(known.templates.faces * weights, starts)
-        means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
+        means, _ = pooled(known.templates.faces, np.ones(len(people), bool), people, len(starts))
         table = known.table.iloc[starts].reset_index(drop=True)
         return Known(table, Templates(means)), np.arange(len(starts))
 

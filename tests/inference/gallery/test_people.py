@@ -147,9 +147,7 @@ def test_a_person_is_one_answer(gallery, network, people):
         best, abs=1e-5
     )
     assert found.same.to_list() == [distance <= THRESHOLD for distance in best]
-    means = rows.groupby("identity")[["quality", "embedding"]].apply(
-        lambda own: (np.stack(own.embedding) * own.quality.to_numpy()[:, None]).sum(0)
-    )
+    means = rows.groupby("identity")[["embedding"]].apply(lambda own: np.stack(own.embedding).sum(0))
     mean = means.map(lambda mean: np.linalg.norm(own - mean / np.linalg.norm(mean))).sort_values()
     found = gallery.search(probe, k=9, pool="mean")
     assert found.identity.to_list() == mean.index.to_list() and found.distance.to_numpy() == pytest.approx(
