@@ -21,8 +21,9 @@ from torch import nn
 MEAN_SHARES = (0.0, 0.5, 1.0)
 SHRINKAGES = (1.0, 0.9, 0.8, 0.65, 0.5)
 
-#: The people are halved so many times, each half in turn being judged by what was fitted on the other.
-HALVINGS = 6
+#: The people are parted, at most so many times over, into folds of so many people at least; each is judged by what was
+#: fitted on the others. There are about so many fits.
+MOST_FOLDS, FOLD_PEOPLE, FITS = 5, 10, 12
 
 #: False accept rates that a choice is judged at, those of them that at least so many impostor scores would pass.
 FARS, LEAST_PASSING = (1e-3, 1e-2, 1e-1), 10
@@ -122,9 +123,9 @@ def choose(
 
 
 def _judge(outputs, people, photos, choices, seed: int) -> dict[tuple[float, float], dict[str, list[float]]]:
-    """For each choice the figures of each person (`Compared.accepted`) in all the halves that it was judged in."""
+    """For each choice the figures of each person (`Compared.accepted`) in all the folds that it was judged in."""
     found: dict[tuple[float, float], dict[str, list[float]]] = {choice: {} for choice in choices}
-    for fitted, judged in halves(people, seed):
+    for fitted, judged in folds(people, seed):
         compared = Compared(people[judged], None if photos is None else photos[judged])
         for choice in choices:
             made = fit(outputs[fitted], people[fitted], *choice)
@@ -141,14 +142,17 @@ def some_people(people: np.ndarray, most: int, seed: int) -> np.ndarray:
     return np.isin(owner, drawn)
 
 
-def halves(people: np.ndarray, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """(bool [N] to fit on, bool [N] to judge), twice `HALVINGS`, whole people on either side."""
+def folds(people: np.ndarray, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """(bool [N] to fit on, bool [N] to judge), whole people on either side: cross-validation, repeated. With few people
+    the folds are halves, since fewer judges than `FOLD_PEOPLE` have too few impostors among them."""
     names = np.unique(people)
+    count = int(np.clip(len(names) // FOLD_PEOPLE, 2, MOST_FOLDS))
     rng = np.random.default_rng(seed)
-    for _ in range(HALVINGS):
-        first = np.isin(people, rng.permutation(names)[: len(names) // 2])
-        yield first, ~first
-        yield ~first, first
+    for _ in range(round(FITS / count)):
+        order = rng.permutation(names)
+        for place in range(count):
+            judged = np.isin(people, order[place::count])
+            yield ~judged, judged
 
 
 class Compared:
