@@ -208,7 +208,8 @@ def said_of(made: adaptation.Adaptation, before: float, after: float) -> str:
     what += [f"whitened within people (shrinkage {made.shrinkage:g})"] if made.shrinkage < 1 else []
     return (
         f"adaptation to {made.people} people, {made.photos} photos: {', '.join(what)}; "
-        f"TAR on people who were not in the fit {before:.3f} to {after:.3f} (mean over FAR 1e-1 and lower, as far as they can be measured)"
+        f"TAR on people who were not in the fit {before:.3f} to {after:.3f} (mean over FAR 1e-1, 1e-2 and, with enough "
+        "people, 1e-3)"
     )
 
 
