@@ -33,8 +33,6 @@ from facecom.inference.templates import Templates, as_templates  # noqa: E402
 from facecom.models.onnx import foreign  # noqa: E402
 from facecom.models.published import IMAGENET_MEAN, IMAGENET_STD  # noqa: E402
 
-KEY = ("embedder", "align")
-
 #: Longest sides in pixels of the clean photos in the slice by resolution.
 RESOLUTIONS = (160, 112, 80, 56, 40, 28)
 

@@ -20,9 +20,6 @@ NO_FACE = "no face found"
 
 BOX = ("x", "y", "width", "height")
 
-#: What a row says of its photo's file, to know it again; -1 and nothing of a URL's.
-FILE = ("size", "modified", "sha256")
-
 
 def needed():
     """The module pyarrow. Raises FacecomError where it is not installed."""
@@ -39,7 +36,7 @@ def schema_of(size: int, made_by: Mapping[str, str]) -> "pyarrow.Schema":
     file; face: 1, 2, ... from the left; x, y, width, height: its square in pixels of the photo; rotation: degrees
     clockwise; face_score, face_confidence, quality: 0 to 1; told: whether the face is good enough for an answer; main:
     whether it answers for its photo; embedding: unit length; reason: why a photo has no face, and then all before it
-    but `file` is null; size (bytes), modified (nanoseconds), sha256: of the file.
+    but `file` is null; size (bytes), modified (nanoseconds), sha256: of the file, to know it again (of a URL -1, null).
     """
     pa = needed()
     columns = [("file", pa.string()), ("face", pa.int32()), *((name, pa.float32()) for name in BOX)]
