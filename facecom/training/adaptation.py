@@ -123,14 +123,17 @@ def choose(
 
 
 def _judge(outputs, people, photos, choices, seed: int) -> dict[tuple[float, float], dict[str, list[float]]]:
-    """For each choice the figures of each person (`Compared.accepted`) in all the folds that it was judged in."""
-    found: dict[tuple[float, float], dict[str, list[float]]] = {choice: {} for choice in choices}
+    """For each choice the figure of each person (`accepted`), all folds' comparisons together."""
+    scores: dict[tuple[float, float], list[tuple]] = {choice: [] for choice in choices}
     for fitted, judged in folds(people, seed):
         compared = Compared(people[judged], None if photos is None else photos[judged])
         for choice in choices:
             made = fit(outputs[fitted], people[fitted], *choice)
-            for name, figure in compared.accepted(made.embed(outputs[judged])).items():
-                found[choice].setdefault(name, []).append(figure)
+            scores[choice].append(compared.scores(made.embed(outputs[judged])))
+    found = {}
+    for choice, parts in scores.items():
+        told = accepted(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+        found[choice] = {name: [figure] for name, figure in told.items()}
     return found
 
 
@@ -166,20 +169,29 @@ class Compared:
         same = self.owner[:, None] == self.owner[None]
         self.genuine, self.impostor = np.nonzero(upper & same), np.nonzero(upper & ~same)
 
+    def scores(self, embeddings: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(scores of the genuine comparisons, whose they are, scores of impostors): float [G], str [G], float [I]."""
+        cosines = embeddings @ embeddings.T
+        return cosines[self.genuine], self.names[self.owner[self.genuine[0]]], cosines[self.impostor]
+
     def accepted(self, embeddings: np.ndarray) -> dict[str, float]:
-        """For each person of several photos the share of the genuine comparisons that pass, the mean over `FARS`; empty
-        with too few impostors. Each threshold is the lowest that no more than that share of the impostors passes."""
-        scores = embeddings @ embeddings.T
-        genuine, impostor = scores[self.genuine], np.sort(scores[self.impostor])
-        owner = self.owner[self.genuine[0]]
-        count = np.bincount(owner, minlength=len(self.names))
-        passing = [int(far * len(impostor)) for far in FARS]
-        limits = [impostor[-number - 1] for number in passing if LEAST_PASSING <= number < len(impostor)]
-        right = [np.bincount(owner, genuine > limit, len(count)) for limit in limits]
-        if not right:
-            return {}
-        figure = np.mean(right, 0) / np.maximum(count, 1)
-        return {str(name): float(figure[i]) for i, name in enumerate(self.names) if count[i]}
+        """`accepted` of these embeddings."""
+        return accepted(*self.scores(embeddings))
+
+
+def accepted(genuine: np.ndarray, owner: np.ndarray, impostor: np.ndarray) -> dict[str, float]:
+    """For each person of several photos the share of the genuine comparisons that pass, the mean over `FARS`; empty
+    with too few impostors. Each threshold is the lowest that no more than that share of the impostors passes.
+
+    genuine: scores [G], higher is more alike; owner: [G], whose; impostor: scores [I]."""
+    ordered = np.sort(impostor)
+    passing = [int(far * len(ordered)) for far in FARS]
+    limits = [ordered[-number - 1] for number in passing if LEAST_PASSING <= number < len(ordered)]
+    if not limits or not len(genuine):
+        return {}
+    names, place = np.unique(owner, return_inverse=True)
+    figure = np.mean([np.bincount(place, genuine > limit) for limit in limits], 0) / np.bincount(place)
+    return {str(name): float(one) for name, one in zip(names, figure, strict=True)}
 
 
 @dataclass(frozen=True)

@@ -209,7 +209,7 @@ def said_of(made: adaptation.Adaptation, before: float, after: float) -> str:
     return (
         f"adaptation to {made.people} people, {made.photos} photos: {', '.join(what)}; "
         f"TAR on people who were not in the fit {before:.3f} to {after:.3f} (mean over FAR 1e-1, 1e-2 and, with enough "
-        "people, 1e-3)"
+        "photos, 1e-3)"
     )
 
 

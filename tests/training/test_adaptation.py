@@ -73,6 +73,17 @@ def test_accepted_by_hand():
         assert copies.accepted(embeddings) == {"b": 1.0}
 
 
+def test_folds_are_judged_together():
+    """Of 11 impostor scores, of any number of folds, one passes at a rate of a tenth: the threshold is the next, .5."""
+    genuine, owner = np.array([0.9, 0.4, 0.6, 0.7]), np.array(["a", "a", "b", "b"])
+    impostor = np.r_[np.linspace(0, 0.3, 9), 0.5, 0.95]
+    monkey = pytest.MonkeyPatch()
+    with monkey.context() as patch:
+        patch.setattr(adaptation, "LEAST_PASSING", 1)
+        assert adaptation.accepted(genuine, owner, impostor) == {"a": 0.5, "b": 1.0}
+        assert adaptation.accepted(genuine[:0], owner[:0], impostor) == {}
+
+
 def test_a_camera_s_own_direction_is_taken_off_and_more_people_are_told_apart():
     outputs, whose = people_of(40, 6)
     outputs = outputs + 12 * np.eye(16)[0]  # all photos of this camera look alike
