@@ -4,7 +4,7 @@ python benchmarks/tables.py            # write them
 python benchmarks/tables.py --check    # fail when one is out of date (CI)
 
 A table stands between `<!-- table: NAME -->` and `<!-- /table -->`. NAME is `finder`, a function under TABLES, or
-`csv FILE`: the whole of a small CSV file, its path relative to the repository.
+`csv FILE column=value ...`: a small CSV file, its path relative to the repository, or those lines of it.
 """
 
 import argparse
@@ -57,7 +57,7 @@ def summary(rows: Rows, speeds: dict[str, str]) -> str:
         ]
         rate = speeds.get(speed)
         lines.append([label, *cells, f"{float(rate):.0f}" if rate else "-"])
-    return markdown(head, [line for line in lines if set(line[1:]) != {"-"}])
+    return results.markdown(head, [line for line in lines if set(line[1:]) != {"-"}])
 
 
 def mean(rows: Rows, of: tuple[str, str, str], conditions: Sequence[str], metric: str) -> str:
@@ -73,7 +73,7 @@ def side_by_side(rows: Rows) -> str:
     found = [e for e in embedders(rows) if e[0] != FACES_ALONE]  # differs on one photo twice only
     head = ["condition", *(f"{name}, align {align}" for name, align in found)]
     lines = [[condition, *(both(rows, e, condition) for e in found)] for condition in CONDITIONS]
-    return markdown(head, lines)
+    return results.markdown(head, lines)
 
 
 def one_photo_twice(rows: Rows) -> str:
@@ -92,7 +92,7 @@ def one_photo_twice(rows: Rows) -> str:
         )
         cells = (cell(rows, embedder, protocol, "all", metric) for protocol, metric in figures)
         lines.append([f"{embedder[0]}, align {embedder[1]}", *cells])
-    return markdown(head, lines)
+    return results.markdown(head, lines)
 
 
 def verification(rows: Rows) -> str:
@@ -127,7 +127,7 @@ def gender_side_by_side(rows: Rows) -> str:
     head = ["condition", *(f"{name}, align {align}" for name, align in found)]
     conditions = (*CONDITIONS, "all")
     lines = [[c, *(cell(rows, e, "gender", c, "balanced_accuracy", True) for e in found)] for c in conditions]
-    return markdown(head, lines)
+    return results.markdown(head, lines)
 
 
 def gaps(rows: Rows) -> str:
@@ -173,12 +173,13 @@ def per_condition(rows: Rows, head: Sequence[str], figures: Sequence[tuple[str, 
         if counted:
             line.append(", ".join(f"{row['count']:,}" for row in counts if row))
         lines.append(line)
-    return markdown(head, lines)
+    return results.markdown(head, lines)
 
 
 def sliced(rows: Rows, head: Sequence[str], lines: Sequence[tuple[str, list[str]]]) -> str:
     embedder = ours(rows, "cross-photo")
-    return markdown(head, [[name, *(both(rows, embedder, c) for c in conditions)] for name, conditions in lines])
+    found = [[name, *(both(rows, embedder, c) for c in conditions)] for name, conditions in lines]
+    return results.markdown(head, found)
 
 
 def both(rows: Rows, embedder: tuple[str, str], condition: str) -> str:
@@ -205,11 +206,6 @@ def cell(rows: Rows, embedder: tuple[str, str], protocol: str, condition: str, m
     return f"{text} ({results.interval(row)})" if interval and results.interval(row) else text
 
 
-def markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    rule = ["---"] * len(head)
-    return "".join(f"| {' | '.join(line)} |\n" for line in (head, rule, *lines))
-
-
 def finder(path: Path) -> str:
     """The shipped face finder by condition, from the rows of `benchmarks/landmarks.py`."""
     rows = {
@@ -226,24 +222,26 @@ def finder(path: Path) -> str:
         lines.append([condition, *cells])
     cells = [cell(rows, ("yunet mirrored", ""), "landmarks", "clean", name, True) for name in errors]
     lines.append(["clean, YuNet on the mirror image", *cells, "", ""])
-    return markdown(head, lines)
+    return results.markdown(head, lines)
 
 
 def speeds_of(path: Path) -> dict[str, str]:
     """{measurement: photos per second}; empty without the file."""
-    if not path.is_file():
-        return {}
-    with open(path, newline="", encoding="utf-8") as file:
-        return {row["measurement"]: row["photos_per_second"] for row in csv.DictReader(file)}
+    rows = csv.DictReader(path.read_text(encoding="utf-8").splitlines()) if path.is_file() else ()
+    return {row["measurement"]: row["photos_per_second"] for row in rows}
 
 
-def whole_csv(path: Path) -> str:
+def of_csv(path: Path, wanted: Sequence[str]) -> str:
+    """The lines of a CSV file that have what is wanted, `column=value` or `column=value,value`. Raises FacecomError."""
     try:
         with open(path, newline="", encoding="utf-8") as file:
-            head, *lines = csv.reader(file)
-    except (OSError, ValueError) as error:
-        raise FacecomError(f"{path}: no CSV file for the table `csv`: correct the marker") from error
-    return markdown(head, lines)
+            lines = list(csv.DictReader(file))
+        for column, _, values in (one.partition("=") for one in wanted):
+            lines = [line for line in lines if line[column] in values.split(",")]
+        head = [column for column in lines[0] if f"{column}={lines[0][column]}" not in wanted]
+    except (OSError, ValueError, LookupError) as error:
+        raise FacecomError(f"{path}: no CSV with {' '.join(wanted) or 'rows'}: correct the marker") from error
+    return results.markdown(head, [[results.shortened(line[column]) for column in head] for line in lines])
 
 
 def generated(text: str, root: Path, name: str) -> str:
@@ -256,7 +254,8 @@ def generated(text: str, root: Path, name: str) -> str:
     def table(match: re.Match) -> str:
         kind = match[2].strip()
         if kind.startswith("csv "):
-            return match[1] + whole_csv(root / kind[4:]) + match[3]
+            path, *wanted = kind[4:].split()
+            return match[1] + of_csv(root / path, wanted) + match[3]
         if kind == "summary":
             return match[1] + summary(rows, speeds_of(root / "results" / "speed.csv")) + match[3]
         if kind == "finder":

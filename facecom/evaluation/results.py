@@ -2,6 +2,7 @@
 
 import csv
 import math
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -110,3 +111,14 @@ def _cell(value):
     if isinstance(value, float):
         return "" if math.isnan(value) else f"{value:.6g}"
     return "" if value is None else value
+
+
+def markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """A table of texts in Markdown."""
+    rule = ["---"] * len(head)
+    return "".join(f"| {' | '.join(line)} |\n" for line in (head, rule, *lines))
+
+
+def shortened(text: str) -> str:
+    """A number with more than three places behind the point, to three digits; other text as it is."""
+    return f"{float(text):.3g}" if re.fullmatch(r"-?\d{1,3}\.\d{4,}(e-?\d+)?", text) else text

@@ -74,12 +74,25 @@ def test_a_whole_csv_file(tables, root):
     assert table(tables, root, "csv results/speed.csv") == ["| what | rate |", "| --- | --- |", "| embed | 658 |"]
 
 
+def test_lines_of_a_csv_file(tables, root):
+    (root / "results" / "ways.csv").write_text(
+        "way,people,tar\nnone,0,0.25\nold,60,0.123456\nnew,60,0.5\nnew,10,0.25\n"
+    )
+    found = table(tables, root, "csv results/ways.csv people=0,60")
+    assert found[0] == "| way | people | tar |" and found[2:] == [
+        "| none | 0 | 0.25 |",
+        "| old | 60 | 0.123 |",
+        "| new | 60 | 0.5 |",
+    ]
+    assert table(tables, root, "csv results/ways.csv way=new people=60") == ["| tar |", "| --- |", "| 0.5 |"]
+
+
 def test_every_table_is_as_wide_as_its_head(tables, root):
     for name in tables.TABLES:
         assert len({line.count("|") for line in table(tables, root, name)}) == 1, name
 
 
-@pytest.mark.parametrize("name", ["none", "csv results/none.csv"])
+@pytest.mark.parametrize("name", ["none", "csv results/none.csv", "csv results/speed.csv none=1"])
 def test_an_unknown_table_is_an_error(tables, root, name):
     with pytest.raises(FacecomError, match="none"):
         table(tables, root, name)
