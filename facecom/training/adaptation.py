@@ -3,47 +3,47 @@
 Photos of one origin share a direction in the embedding that says how they were taken and not who is on them, and the
 photos of one person differ along some directions more than along others. Taking off the mean and dividing by the
 within-person spread (WCCN: Hatch, Kajarekar and Stolcke, Interspeech 2006) is linear, so it goes into the network's
-last layer. How much of either helps is chosen on people who are not in the fit, and nothing of it is also a choice.
+last layer. How much of either is done follows from how far the people's mean lies from the encoder's centre, against
+what chance would do with so few people: photos like those that the encoder has learned from stay as they are.
 
 outputs: float32 [N, V, D], what the last layer gives before it is scaled to unit length, for V views of a photo (itself
 and its mirror image); an embedding is the mean of the views' unit vectors, of unit length again.
 """
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import nn
 
-#: Shares of the mean that may be taken off, and of the within-person covariance that is replaced by the same spread in
-#: all directions (1: all of it).
-MEAN_SHARES = (0.0, 0.5, 1.0)
-SHRINKAGES = (1.0, 0.9, 0.8, 0.65, 0.5)
+#: A `SiameseNet`'s last layer.
+LAST = "projection.2"
 
-#: The people are parted, at most so many times over, into folds of so many people at least; each is judged by what was
-#: fitted on the others. There are about so many fits.
-MOST_FOLDS, FOLD_PEOPLE, FITS = 5, 10, 12
+#: With fewer people nothing is known, and where their mean lies less far out than that, in units of what chance does,
+#: nothing is done.
+LEAST_PEOPLE, SHIFTED = 4, 2.0
 
-#: False accept rates that a choice is judged at, those of them that at least so many impostor scores would pass.
+#: Share of the within-person spread that is divided by, for a mean that is known exactly.
+WHITENED = 0.4
+
+#: False accept rates that people are judged at, those of them that at least so many impostor scores would pass.
 FARS, LEAST_PASSING = (1e-3, 1e-2, 1e-1), 10
 
-#: With fewer people nothing can be judged; of more photos than this the rest is not compared.
-LEAST_PEOPLE, MOST_JUDGED = 4, 2000
-
-#: A choice must be better than nothing in so many of all resamples of the people.
+#: What is better is so in so many of all resamples of the people.
 SURE, RESAMPLES = 0.9, 200
 
 
 @dataclass(frozen=True)
 class Adaptation:
     """mean: float64 [D], taken off the outputs; matrix: float64 [D, D], what they are multiplied by then; mean_share,
-    shrinkage: how both were made; people, photos: of how many."""
+    shrinkage: how both were made; shift: how far out the people's mean lies (`shift_of`); people, photos: of how
+    many."""
 
     mean: np.ndarray
     matrix: np.ndarray
     mean_share: float
     shrinkage: float
+    shift: float
     people: int
     photos: int
 
@@ -58,7 +58,7 @@ class Adaptation:
 
     def about(self) -> dict:
         """What a checkpoint says of it."""
-        return {name: getattr(self, name) for name in ("mean_share", "shrinkage", "people", "photos")}
+        return {name: getattr(self, name) for name in ("mean_share", "shrinkage", "shift", "people", "photos")}
 
 
 def embeddings_of(outputs: np.ndarray) -> np.ndarray:
@@ -67,8 +67,8 @@ def embeddings_of(outputs: np.ndarray) -> np.ndarray:
 
 
 def fit(outputs: np.ndarray, people: np.ndarray, mean_share: float = 1.0, shrinkage: float = 0.5) -> Adaptation:
-    """The adaptation to these photos. people: [N], whose; every person counts the same for the mean, which may be all
-    there is where nobody knows who is who (shrinkage 1).
+    """The adaptation to these photos. people: [N], whose; every person counts the same for the mean, which is all there
+    is where nobody has two photos.
 
     The matrix is `((1 - s) W + s tr(W) / D I)^(-1/2)`, W the covariance of outputs around their person's mean.
     """
@@ -87,54 +87,38 @@ def fit(outputs: np.ndarray, people: np.ndarray, mean_share: float = 1.0, shrink
         values, vectors = np.linalg.eigh((1 - shrinkage) * within + shrinkage * level * np.eye(len(within)))
         # The outputs keep about their length: fp16 holds no more than 65,504.
         matrix = (vectors * np.sqrt(level / values)) @ vectors.T
-    return Adaptation(mean_share * means.mean(0), matrix, mean_share, shrinkage, len(names), len(outputs))
+    mean = mean_share * means.mean(0)
+    return Adaptation(mean, matrix, mean_share, shrinkage, shift_of(means), len(names), len(outputs))
+
+
+def shift_of(means: np.ndarray) -> float:
+    """How far the mean of people lies from the origin, squared, over what chance does: `P |m|^2 / tr(B)`, B the
+    covariance of the people's means float [P, D]. About 1 for people drawn around the origin; 0 for fewer than
+    `LEAST_PEOPLE`."""
+    if len(means) < LEAST_PEOPLE:
+        return 0.0
+    chance = means.var(0, ddof=1).sum() / len(means)
+    return float((means.mean(0) ** 2).sum() / chance) if chance > 0 else 0.0
+
+
+def adapt(outputs: np.ndarray, people: np.ndarray) -> Adaptation:
+    """The adaptation to these photos, as much of it as their people's mean calls for: nothing below `SHIFTED`; else the
+    share `1 - 1 / shift` of the mean (James and Stein, 1961: with few people it is known badly), and `WHITENED`
+    times as much of the within-person spread."""
+    made = fit(outputs, people, 0.0, 1.0)
+    if made.shift < SHIFTED:
+        return made
+    share = 1 - 1 / made.shift
+    return fit(outputs, people, share, 1 - WHITENED * share)
 
 
 def fold(model: nn.Module, adaptation: Adaptation) -> None:
     """Put it into the last layer of a `SiameseNet`, in place: `W' = A W`, `b' = A (b - m)`."""
-    last = model.get_submodule("projection.2")
+    last = model.get_submodule(LAST)
     matrix, mean = (torch.from_numpy(part) for part in (adaptation.matrix, adaptation.mean))
     with torch.no_grad():
         last.weight.copy_(matrix @ last.weight.cpu().double())
         last.bias.copy_(matrix @ (last.bias.cpu().double() - mean))
-
-
-def choose(
-    outputs: np.ndarray, people: np.ndarray, photos: Sequence | None = None, seed: int = 0, labelled: bool = True
-) -> tuple[Adaptation, float, float]:
-    """(the adaptation, judged on people who are not in the fit; their figure without and with it).
-
-    photos: [N], which rows are copies of one photo: those are never compared. labelled: whether `people` is who is on
-    the photos; if not, only the mean is taken off. The figure is the mean TAR over `FARS`. Whatever is not better than
-    nothing in `SURE` of the resamples of the people is not chosen.
-    """
-    choices = [(m, s) for m in MEAN_SHARES for s in (SHRINKAGES if labelled else (1.0,))]
-    shipped = best = choices[0]
-    worth = dict.fromkeys(choices, np.nan)
-    few = some_people(people, MOST_JUDGED, seed)
-    if len(np.unique(people[few])) >= LEAST_PEOPLE:
-        kept = None if photos is None else np.asarray(photos)[few]
-        found = _judge(outputs[few], people[few], kept, choices, seed)
-        worth = {choice: _mean(gains) for choice, gains in found.items()}
-        best = max(choices, key=lambda choice: (worth[choice] == worth[choice], worth[choice]))
-        if not surely_better(found[best], found[shipped], seed):
-            best = shipped
-    return fit(outputs, people, *best), worth[shipped], worth[best]
-
-
-def _judge(outputs, people, photos, choices, seed: int) -> dict[tuple[float, float], dict[str, list[float]]]:
-    """For each choice the figure of each person (`accepted`), all folds' comparisons together."""
-    scores: dict[tuple[float, float], list[tuple]] = {choice: [] for choice in choices}
-    for fitted, judged in folds(people, seed):
-        compared = Compared(people[judged], None if photos is None else photos[judged])
-        for choice in choices:
-            made = fit(outputs[fitted], people[fitted], *choice)
-            scores[choice].append(compared.scores(made.embed(outputs[judged])))
-    found = {}
-    for choice, parts in scores.items():
-        told = accepted(*(np.concatenate(part) for part in zip(*parts, strict=True)))
-        found[choice] = {name: [figure] for name, figure in told.items()}
-    return found
 
 
 def some_people(people: np.ndarray, most: int, seed: int) -> np.ndarray:
@@ -143,19 +127,6 @@ def some_people(people: np.ndarray, most: int, seed: int) -> np.ndarray:
     order = np.random.default_rng(seed).permutation(len(names))
     drawn = order[np.cumsum(count[order]) <= most] if len(people) > most else order
     return np.isin(owner, drawn)
-
-
-def folds(people: np.ndarray, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """(bool [N] to fit on, bool [N] to judge), whole people on either side: cross-validation, repeated. With few people
-    the folds are halves, since fewer judges than `FOLD_PEOPLE` have too few impostors among them."""
-    names = np.unique(people)
-    count = int(np.clip(len(names) // FOLD_PEOPLE, 2, MOST_FOLDS))
-    rng = np.random.default_rng(seed)
-    for _ in range(round(FITS / count)):
-        order = rng.permutation(names)
-        for place in range(count):
-            judged = np.isin(people, order[place::count])
-            yield ~judged, judged
 
 
 class Compared:
@@ -169,29 +140,20 @@ class Compared:
         same = self.owner[:, None] == self.owner[None]
         self.genuine, self.impostor = np.nonzero(upper & same), np.nonzero(upper & ~same)
 
-    def scores(self, embeddings: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(scores of the genuine comparisons, whose they are, scores of impostors): float [G], str [G], float [I]."""
-        cosines = embeddings @ embeddings.T
-        return cosines[self.genuine], self.names[self.owner[self.genuine[0]]], cosines[self.impostor]
-
     def accepted(self, embeddings: np.ndarray) -> dict[str, float]:
-        """`accepted` of these embeddings."""
-        return accepted(*self.scores(embeddings))
-
-
-def accepted(genuine: np.ndarray, owner: np.ndarray, impostor: np.ndarray) -> dict[str, float]:
-    """For each person of several photos the share of the genuine comparisons that pass, the mean over `FARS`; empty
-    with too few impostors. Each threshold is the lowest that no more than that share of the impostors passes.
-
-    genuine: scores [G], higher is more alike; owner: [G], whose; impostor: scores [I]."""
-    ordered = np.sort(impostor)
-    passing = [int(far * len(ordered)) for far in FARS]
-    limits = [ordered[-number - 1] for number in passing if LEAST_PASSING <= number < len(ordered)]
-    if not limits or not len(genuine):
-        return {}
-    names, place = np.unique(owner, return_inverse=True)
-    figure = np.mean([np.bincount(place, genuine > limit) for limit in limits], 0) / np.bincount(place)
-    return {str(name): float(one) for name, one in zip(names, figure, strict=True)}
+        """For each person of several photos the share of the genuine comparisons that pass, the mean over `FARS`; empty
+        with too few impostors. Each threshold is the lowest that no more than that share of the impostors passes."""
+        scores = embeddings @ embeddings.T
+        genuine, impostor = scores[self.genuine], np.sort(scores[self.impostor])
+        owner = self.owner[self.genuine[0]]
+        count = np.bincount(owner, minlength=len(self.names))
+        passing = [int(far * len(impostor)) for far in FARS]
+        limits = [impostor[-number - 1] for number in passing if LEAST_PASSING <= number < len(impostor)]
+        right = [np.bincount(owner, genuine > limit, len(count)) for limit in limits]
+        if not right:
+            return {}
+        figure = np.mean(right, 0) / np.maximum(count, 1)
+        return {str(name): float(figure[i]) for i, name in enumerate(self.names) if count[i]}
 
 
 @dataclass(frozen=True)
@@ -215,15 +177,6 @@ def gain(new: dict[str, list[float]], old: dict[str, list[float]], seed: int) ->
     means = drawn @ gains / len(gains)
     low, high = np.quantile(means, (0.025, 0.975))
     return Gain(float(gains.mean()), float(low), float(high), bool(np.mean(means > 0) >= SURE))
-
-
-def surely_better(new: dict[str, list[float]], old: dict[str, list[float]], seed: int) -> bool:
-    """Whether `gain` is sure of it."""
-    return gain(new, old, seed).sure
-
-
-def _mean(figures: dict[str, list[float]]) -> float:
-    return float(np.mean([np.mean(one) for one in figures.values()])) if figures else np.nan
 
 
 def _unit(rows: np.ndarray) -> np.ndarray:

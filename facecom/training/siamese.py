@@ -1,5 +1,7 @@
 """Task B's side of training: pairs, contrastive loss, and what held-back people say about each epoch."""
 
+from copy import deepcopy
+
 import numpy as np
 import pandas as pd
 import torch
@@ -65,14 +67,19 @@ class SiameseJob(Job):
         self.stages["shipped"] = self.embeddings(SHOWN)
         rows = np.flatnonzero(adaptation.some_people(table["identity"].to_numpy(), MOST_FITTED, self.args.seed))
         outputs = self.answers(self.outputs, [crops[row] for row in rows])
-        people = table["identity"].to_numpy(str)[rows]
-        photos = people + "/" + table["photo"].to_numpy(str)[rows]
-        self.adaptation, before, after = adaptation.choose(outputs, people, photos, self.args.seed)
-        print(said_of(self.adaptation, before, after))
-        if not self.adaptation.nothing:
-            adaptation.fold(self.model, self.adaptation)
+        made = adaptation.adapt(outputs, table["identity"].to_numpy(str)[rows])
+        if not made.nothing:
+            last = self.model.get_submodule(adaptation.LAST)
+            before = deepcopy(last.state_dict())
+            adaptation.fold(self.model, made)
+            adapted = self.embeddings(SHOWN)
+            if self.compare(self.stages["shipped"]["held"], adapted["held"]).sure:
+                last.load_state_dict(before)
+                print("adaptation: held-back people are told apart better without it, so the network stays as it is")
+                return
+            self.adaptation, self.stages["adapted"] = made, adapted
             self.anchored = Anchored(self.model, self.args.layers, self.args.margin)
-            self.stages["adapted"] = self.embeddings(SHOWN)
+        print(said_of(made))
 
     def outputs(self, x: torch.Tensor) -> torch.Tensor:
         """What the last layer gives for photos and, where the network looks at them, their mirror images: [B, V, D]."""
@@ -88,11 +95,19 @@ class SiameseJob(Job):
         """What only seems better is not kept: few people are held back, and the best of many epochs flatters."""
         return self.gain is None or self.gain.sure
 
-    def against_start(self, embeddings: np.ndarray) -> dict[str, float]:
-        """How much better than the start held-back people say it is, for the log; settles `gain`."""
+    def figures_of(self, embeddings: np.ndarray) -> dict[str, list[float]]:
+        """What each held-back person's comparisons say (`adaptation.Compared`)."""
         table = self.sets["held"][0]
         compared = adaptation.Compared(identity_keys(table), photo_keys(table))
-        figures = {name: [figure] for name, figure in compared.accepted(embeddings).items()}
+        return {name: [figure] for name, figure in compared.accepted(embeddings).items()}
+
+    def compare(self, new: np.ndarray, old: np.ndarray) -> adaptation.Gain:
+        """How much better the new embeddings of the held-back photos are than the old ones."""
+        return adaptation.gain(self.figures_of(new), self.figures_of(old), self.args.seed)
+
+    def against_start(self, embeddings: np.ndarray) -> dict[str, float]:
+        """How much better than the start held-back people say it is, for the log; settles `gain`."""
+        figures = self.figures_of(embeddings)
         if not self.start_figures:
             self.start_figures = figures
             return {GAIN: 0.0, f"{GAIN}_low": 0.0, f"{GAIN}_high": 0.0}
@@ -111,7 +126,7 @@ class SiameseJob(Job):
 
     def content(self):
         made = self.adaptation
-        return super().content() | {"adaptation": made.about() if made and not made.nothing else None}
+        return super().content() | {"adaptation": made.about() if made else None}
 
     def strangers(self) -> np.ndarray | None:
         """Embeddings of the held-back people of `--extra_data`."""
@@ -200,16 +215,16 @@ class SiameseJob(Job):
         return figures
 
 
-def said_of(made: adaptation.Adaptation, before: float, after: float) -> str:
-    """A line about the adaptation. before, after: its figure without and with it, on people not in the fit."""
+def said_of(made: adaptation.Adaptation) -> str:
+    """A line about the adaptation."""
+    far = f"{made.people} people's mean lies {made.shift:.1f} times as far out as by chance"
+    if made.people < adaptation.LEAST_PEOPLE:
+        return f"adaptation: {made.people} people are too few, so the network stays as it is"
     if made.nothing:
-        return f"adaptation: none helps the {made.people} training people beyond chance, so the network stays as it is"
-    what = [f"{made.mean_share:.0%} of their mean off"] if made.mean_share else []
-    what += [f"whitened within people (shrinkage {made.shrinkage:g})"] if made.shrinkage < 1 else []
+        return f"adaptation: {far}, as of photos that it knows, so the network stays as it is"
     return (
-        f"adaptation to {made.people} people, {made.photos} photos: {', '.join(what)}; "
-        f"TAR on people who were not in the fit {before:.3f} to {after:.3f} (mean over FAR 1e-1, 1e-2 and, with enough "
-        "photos, 1e-3)"
+        f"adaptation to {made.people} people, {made.photos} photos: {far}; {made.mean_share:.0%} of it off, whitened "
+        f"within people (shrinkage {made.shrinkage:.2f})"
     )
 
 

@@ -31,28 +31,39 @@ def adapt(data, folder, *more):
 
 
 def test_epochs_0_adapts_the_network_in_its_last_layer(sample_b, siamese_file, tmp_path, capsys, monkeypatch):
-    """Two drawn people are too few to judge by, so the choice is made here; the rest is as in use."""
-    monkeypatch.setattr(
-        adaptation, "choose", lambda outputs, people, *_: (adaptation.fit(outputs, people, 1.0, 0.5), 0.2, 0.4)
-    )
+    """Two drawn people are too few to go by, so how much is done is settled here; the rest is as in use."""
+    monkeypatch.setattr(adaptation, "adapt", lambda outputs, people: adaptation.fit(outputs, people, 1.0, 0.5))
+    monkeypatch.setattr(adaptation, "LEAST_PEOPLE", 2)
     flags = ("--init", siamese_file, "--guard", sample_b / "val")
     content = adapt(sample_b, tmp_path, *flags)
     said = capsys.readouterr().out
-    assert "adaptation to 2 people, 48 photos: 100% of their mean off, whitened within people (shrinkage 0.5)" in said
-    assert "TAR on people who were not in the fit 0.200 to 0.400" in said
+    assert re.search(r"adaptation to 2 people, 48 photos: 2 people's mean lies [\d.]+ times as far out as by chance; "
+                     r"100% of it off, whitened within people \(shrinkage 0.50\)", said)  # fmt: skip
     for name in ("held back", "val", "guard"):
         for stage in ("shipped", "adapted"):
             assert re.search(rf"{name} +{stage} +[01.]", said)
     assert "fine-tuned" not in said and content["epoch"] == 0
-    assert content["adaptation"] == {"mean_share": 1.0, "shrinkage": 0.5, "people": 2, "photos": 48}
+    about = content["adaptation"]
+    assert about.pop("shift") > 0
+    assert about == {"mean_share": 1.0, "shrinkage": 0.5, "people": 2, "photos": 48}
     before, after = checkpoint.load(siamese_file).model.state_dict(), content["model"]
     changed = [name for name in after if not torch.equal(before[name], after[name])]
     assert changed == ["projection.2.weight", "projection.2.bias"]
     assert (tmp_path / "run" / "curves.png").is_file()
 
 
+def test_what_held_back_people_refuse_is_undone(sample_b, siamese_file, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(adaptation, "adapt", lambda outputs, people: adaptation.fit(outputs, people, 1.0, 0.5))
+    monkeypatch.setattr(adaptation, "gain", lambda new, old, seed: adaptation.Gain(0.1, 0.05, 0.15, True))
+    content = adapt(sample_b, tmp_path, "--init", siamese_file)
+    said = capsys.readouterr().out
+    assert "held-back people are told apart better without it" in said and "adapted" not in said
+    start = checkpoint.load(siamese_file).model.state_dict()
+    assert content["adaptation"] is None and all(torch.equal(start[name], content["model"][name]) for name in start)
+
+
 def test_no_adapt_and_too_few_people_leave_the_start_as_it_is(sample_b, siamese_file, tmp_path, capsys):
-    for name, flags, said in (("off", ["--no-adapt"], ""), ("few", [], "adaptation: none helps the 2 training people")):
+    for name, flags, said in (("off", ["--no-adapt"], ""), ("few", [], "adaptation: 2 people are too few")):
         content = adapt(sample_b, tmp_path / name, "--init", siamese_file, *flags)
         assert said in capsys.readouterr().out
         assert content["adaptation"] is None

@@ -6,7 +6,7 @@ import torch
 
 from facecom.models.networks import build_model
 from facecom.training import adaptation
-from facecom.training.adaptation import Compared, choose, embeddings_of, fit, fold, some_people, surely_better
+from facecom.training.adaptation import Compared, adapt, embeddings_of, fit, fold, shift_of, some_people
 
 
 def people_of(count, photos, dimensions=16, within=1.0, between=1.0, seed=0):
@@ -73,15 +73,18 @@ def test_accepted_by_hand():
         assert copies.accepted(embeddings) == {"b": 1.0}
 
 
-def test_folds_are_judged_together():
-    """Of 11 impostor scores, of any number of folds, one passes at a rate of a tenth: the threshold is the next, .5."""
-    genuine, owner = np.array([0.9, 0.4, 0.6, 0.7]), np.array(["a", "a", "b", "b"])
-    impostor = np.r_[np.linspace(0, 0.3, 9), 0.5, 0.95]
-    monkey = pytest.MonkeyPatch()
-    with monkey.context() as patch:
-        patch.setattr(adaptation, "LEAST_PASSING", 1)
-        assert adaptation.accepted(genuine, owner, impostor) == {"a": 0.5, "b": 1.0}
-        assert adaptation.accepted(genuine[:0], owner[:0], impostor) == {}
+def test_a_shift_by_hand():
+    """Means (2, 0), (4, 0), (2, 2), (4, 2): their mean is (3, 1), their variances 4/3 and 4/3, so by chance it would
+    lie at a squared distance of 8/3 over 4 people; it lies at 10."""
+    means = np.array([[2.0, 0], [4, 0], [2, 2], [4, 2]])
+    assert shift_of(means) == pytest.approx(10 / (8 / 3 / 4))
+    assert shift_of(means[:3]) == 0  # too few
+    assert shift_of(np.ones((4, 2))) == 0  # one person four times
+
+
+def test_people_round_the_origin_are_no_shift():
+    found = [shift_of(np.random.default_rng(seed).normal(0, 1, (30, 128))) for seed in range(50)]
+    assert np.mean(found) == pytest.approx(1, abs=0.05) and max(found) < adaptation.SHIFTED
 
 
 def test_a_camera_s_own_direction_is_taken_off_and_more_people_are_told_apart():
@@ -89,49 +92,37 @@ def test_a_camera_s_own_direction_is_taken_off_and_more_people_are_told_apart():
     outputs = outputs + 12 * np.eye(16)[0]  # all photos of this camera look alike
     test, names = people_of(60, 6, seed=9)
     test = test + 12 * np.eye(16)[0]
-    made, before, after = choose(outputs, whose)
-    assert made.mean_share == 1 and after > before + 0.05
+    made = adapt(outputs, whose)
+    assert made.mean_share == pytest.approx(1 - 1 / made.shift) and made.mean_share > 0.9
+    assert made.shrinkage == pytest.approx(1 - adaptation.WHITENED * made.mean_share)
     compared = Compared(names)
     shipped, adapted = (np.mean(list(compared.accepted(e).values())) for e in (embeddings_of(test), made.embed(test)))
     assert adapted > shipped + 0.1
 
 
-@pytest.mark.parametrize("count, parts", [(4, 2), (19, 2), (35, 3), (48, 4), (200, 5)])
-def test_every_person_is_judged_by_a_fit_on_others(count, parts):
-    people = np.repeat([f"p{i}" for i in range(count)], 3)
-    made = list(adaptation.folds(people, 0))
-    assert len(made) == parts * round(adaptation.FITS / parts)
-    for fitted, judged in made:
-        assert not set(people[fitted]) & set(people[judged])
-        assert (fitted ^ judged).all()
-    for start in range(0, len(made), parts):
-        assert (np.sum([judged for _, judged in made[start : start + parts]], 0) == 1).all()
+def test_what_is_known_already_stays_as_it_is():
+    outputs, whose = people_of(40, 4, dimensions=32)
+    made = adapt(outputs, whose)
+    assert made.nothing and made.shift < adaptation.SHIFTED
+    assert np.allclose(made.embed(outputs), embeddings_of(outputs))
 
 
-def test_where_nothing_helps_nothing_is_done():
-    outputs, whose = people_of(12, 4, dimensions=32, within=0.3)
-    made, before, after = choose(outputs, whose)
-    assert made.nothing and before == after
-
-
-def test_with_a_handful_of_people_nothing_is_judged():
+def test_three_people_are_too_few():
     outputs, whose = people_of(3, 4)
-    made, before, after = choose(outputs, whose)
-    assert made.nothing and np.isnan(before) and np.isnan(after)
+    assert adapt(outputs + 100, whose).nothing
 
 
-def test_without_labels_only_the_mean_is_a_choice():
-    outputs, whose = people_of(40, 6)
-    made, _, _ = choose(outputs + 12 * np.eye(16)[0], whose, labelled=False)
-    assert made.shrinkage == 1 and made.mean_share > 0
+def test_with_one_photo_of_everybody_the_mean_alone_is_taken_off():
+    outputs, whose = people_of(40, 1)
+    made = adapt(outputs + 12 * np.eye(16)[0], whose)
+    assert not made.nothing and np.array_equal(made.matrix, np.eye(16)) and made.mean[0] == pytest.approx(12, abs=0.5)
 
 
 def test_better_by_chance_is_not_better():
     rng = np.random.default_rng(0)
     old = {str(i): [float(x)] for i, x in enumerate(rng.random(50))}
-    assert surely_better({name: [x[0] + 0.1] for name, x in old.items()}, old, 0)
-    assert not surely_better({name: [x[0] + float(rng.normal(0, 0.2))] for name, x in old.items()}, old, 0)
-    assert not surely_better({}, {}, 0)
+    assert adaptation.gain({name: [x[0] + 0.1] for name, x in old.items()}, old, 0).sure
+    assert not adaptation.gain({name: [x[0] + float(rng.normal(0, 0.2))] for name, x in old.items()}, old, 0).sure
 
 
 def test_a_gain_has_an_interval_over_people():
