@@ -188,8 +188,8 @@ def both(rows: Rows, embedder: tuple[str, str], condition: str) -> str:
 
 
 def embedders(rows: Rows, protocol: str = "cross-photo") -> list[tuple[str, str]]:
-    """(embedder, alignment) with rows of the protocol, ours first."""
-    found = dict.fromkeys((embedder, align) for embedder, align, p, *_ in rows if p == protocol)
+    """(embedder, alignment) with rows of the protocol, ours first; not where people are left out."""
+    found = dict.fromkeys((name, align) for name, align, p, *_ in rows if p == protocol and ", without " not in name)
     return sorted(found, key=lambda e: (e[0] != OURS, e))
 
 
