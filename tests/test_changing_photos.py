@@ -1,4 +1,4 @@
-"""Photos that change while they are read, or that may not be read: a row or a reason, and the others as without them."""
+"""Photos that change while they are read, or that may not be read: a row or a reason, and the run goes on."""
 
 import io
 import os
@@ -217,7 +217,7 @@ def test_photos_that_may_not_be_read(open_to_all, gender_file, monkeypatch):
 
 @pytest.mark.parametrize("mode, said", [(0o000, "cannot be read: Permission denied"), (0o444, "no permission")])
 def test_a_folder_that_may_not_be_read(open_to_all, siamese_file, mode, said, monkeypatch):
-    """Of one person among others: a note, or its photos in the list (names may be seen, photos not); the run goes on."""
+    """Of one person among others: a note, or its photos in the list (their names may be seen); the run goes on."""
     monkeypatch.chdir(open_to_all)
     shutil.copy(siamese_file, "w.pt")
     Path("w.pt").chmod(0o644)
