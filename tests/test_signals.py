@@ -41,7 +41,7 @@ PROGRAMS = {
     "train A": (A / "train.py", "--data_dir", "nowhere"), "train B": (B / "train.py", "--data_dir", "nowhere"),
     "enroll": (B / "enroll.py", "--list"), "group": (B / "group.py", "--img_dir", "nowhere"),
     "download A": (A / "download_data.py", "--archive", "nowhere"), "weights B": (B / "download_weights.py", "--help"),
-    "app": (ROOT / "app.py", "--help"), "facecom": ("-m", "facecom", "verify", "a.jpg", "b.jpg"),
+    "app": (ROOT / "app.py", "--help"), "facecom": ("-m", "facecom.commands.console", "verify", "a.jpg", "b.jpg"),
 }  # fmt: skip
 
 

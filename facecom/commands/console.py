@@ -1,4 +1,4 @@
-"""The console command `facecom`, also as `python -m facecom`: see `facecom/commands/main.py`."""
+"""The console command `facecom`: see `facecom/commands/main.py`."""
 
 from facecom import signals
 
