@@ -5,11 +5,16 @@ python app.py                   # http://127.0.0.1:7860, on this machine only
 Photos stay on this machine: nothing is sent anywhere, and the page's working copies are deleted when it ends.
 """
 
-import argparse
+from facecom import signals
 
-from facecom import cli
-from facecom.page import serve
-from facecom.page.serve import main
+if __name__ == "__main__":
+    signals.end_in_one_line()  # while the rest is imported
+
+import argparse  # noqa: E402
+
+from facecom import cli  # noqa: E402
+from facecom.page import serve  # noqa: E402
+from facecom.page.serve import main  # noqa: E402
 
 
 def get_args_parser() -> argparse.ArgumentParser:

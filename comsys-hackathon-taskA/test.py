@@ -6,15 +6,23 @@ python test.py --img_dir data/Task_A/val                       male/ and female/
 python test.py --img_dir data/Task_A/val --conditions_from data/Task_B/val    scores per condition
 """
 
-import argparse
+import os
 import sys
-from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+
+from facecom import signals  # noqa: E402
+
+if __name__ == "__main__":
+    signals.end_in_one_line()  # while the rest is imported
+
+import argparse  # noqa: E402
+from pathlib import Path  # noqa: E402
 
 from facecom import cli  # noqa: E402
 from facecom.commands import gender  # noqa: E402
+
+HERE = Path(__file__).resolve().parent
 
 
 def get_args_parser() -> argparse.ArgumentParser:

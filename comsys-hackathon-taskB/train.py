@@ -5,15 +5,23 @@ python train.py --data_dir my_photos --epochs 20  # my_photos/train/<identity>/*
 python train.py --recipe published                # as the published solution was trained
 """
 
-import argparse
+import os
 import sys
-from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+
+from facecom import signals  # noqa: E402
+
+if __name__ == "__main__":
+    signals.end_in_one_line()  # while the rest is imported
+
+import argparse  # noqa: E402
+from pathlib import Path  # noqa: E402
 
 from facecom import cli  # noqa: E402
 from facecom.commands import training  # noqa: E402
+
+HERE = Path(__file__).resolve().parent
 
 
 def get_args_parser() -> argparse.ArgumentParser:

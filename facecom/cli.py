@@ -12,18 +12,17 @@ import os
 import platform
 import signal
 import sys
-import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import yaml
 
 from facecom.errors import FacecomError, FacecomWarning
 from facecom.files import reader_may_leave, write_whole
+from facecom.signals import Signals, Terminated
 
 if TYPE_CHECKING:
     import torch
@@ -101,8 +100,9 @@ def run(
     warnings.formatwarning = lambda message, category, *more: (
         f"note: {message}\n" if issubclass(category, FacecomWarning) else usual(message, category, *more)
     )
-    signals = _stop_on_signals()
+    signals = Signals()
     try:
+        signals.watch()
         with reader_may_leave(), _decoders_are_quiet():
             found = main(parse(parser, argv, recipes))
         code = found if isinstance(found, int) else 0
@@ -116,9 +116,7 @@ def run(
         code = 128 + (signals.came or signal.SIGINT)
     finally:
         warnings.formatwarning = usual
-        for number, before in signals.before.items():
-            signal.signal(number, before)
-        sys.unraisablehook = sys.__unraisablehook__
+        signals.restore()
     sys.exit(code)
 
 
@@ -136,37 +134,6 @@ def _decoders_are_quiet() -> Iterator[None]:
         finally:
             for name, level in levels.items():
                 logging.getLogger(name).setLevel(level)
-
-
-class Terminated(BaseException):
-    """SIGTERM was sent."""
-
-
-@dataclass
-class _Signals:
-    """before: handlers by signal, to be put back; came: the signal that ended the run, None while there was none."""
-
-    before: dict[int, Any] = field(default_factory=dict)
-    came: int | None = None
-
-
-def _stop_on_signals() -> _Signals:
-    """Makes SIGTERM end the run as Ctrl-C does, files whole or not at all; nothing in another thread than the first."""
-    signals = _Signals()
-
-    def stop(number, frame):
-        def torn_down(unraisable):  # it may complain; where it swallowed this very exception, the signal comes again
-            if unraisable.exc_type in (KeyboardInterrupt, Terminated):
-                threading.Timer(0.05, os.kill, (os.getpid(), number)).start()
-
-        signals.came, sys.unraisablehook = number, torn_down
-        raise KeyboardInterrupt if number == signal.SIGINT else Terminated
-
-    if threading.current_thread() is threading.main_thread():
-        signals.before[signal.SIGTERM] = signal.signal(signal.SIGTERM, stop)
-        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell's background jobs ignore it
-            signals.before[signal.SIGINT] = signal.signal(signal.SIGINT, stop)
-    return signals
 
 
 def parse(

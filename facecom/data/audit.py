@@ -71,12 +71,12 @@ def _identical(train: pd.DataFrame, val: pd.DataFrame) -> list[tuple[str, str, i
     common = set(sizes[0]) & set(sizes[1]) - {0}
     found = defaultdict(list)
     for path, file, size in zip(train["path"], train["file"], sizes[0], strict=True):
-        if size in common:
-            found[_digest(path)].append(file)
+        if size in common and (digest := _digest(path)):
+            found[digest].append(file)
     pairs = []
     for path, file, size in zip(val["path"], val["file"], sizes[1], strict=True):
-        if size in common:
-            pairs += [(other, file, size) for other in found.get(_digest(path), ())]
+        if size in common and (digest := _digest(path)):
+            pairs += [(other, file, size) for other in found.get(digest, ())]
     return pairs
 
 
@@ -87,7 +87,8 @@ def contradictions(table: pd.DataFrame, label: str) -> list[tuple[str, str]]:
     sizes = table["path"].map(_size)
     several = table[(sizes > 0) & (table.groupby(sizes)[label].transform("nunique") > 1)]
     for path, file, said in several[["path", "file", label]].itertuples(index=False):
-        other, before = known.setdefault(_digest(path), (file, said))
+        digest = _digest(path)
+        other, before = known.setdefault(digest, (file, said)) if digest else (file, said)
         if before != said:
             found.append((other, file))
     return found
@@ -102,8 +103,12 @@ def _size(path: str) -> int:
     return found.st_size if stat.S_ISREG(found.st_mode) and os.access(path, os.R_OK) else 0
 
 
-def _digest(path: str) -> bytes:
-    return hashlib.sha256(Path(path).read_bytes()).digest()
+def _digest(path: str) -> bytes | None:
+    """SHA-256 of a file, None of one that went meanwhile: whoever reads it as a photo says so."""
+    try:
+        return hashlib.sha256(Path(path).read_bytes()).digest()
+    except OSError:
+        return None
 
 
 def _clean(table: pd.DataFrame, embeddings: np.ndarray) -> tuple[pd.DataFrame, np.ndarray]:

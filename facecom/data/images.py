@@ -4,10 +4,12 @@ Many from a camera must fit in memory, and training must see what testing sees.
 """
 
 import errno
+import io
 import os
 import stat
 from functools import cache
 from pathlib import Path
+from typing import BinaryIO
 
 import cv2
 import numpy as np
@@ -41,18 +43,22 @@ def read_photo(path: str | os.PathLike) -> np.ndarray:
 
     Grey, palette and CMYK are converted, deeper grey is scaled to 8 bits, transparent pixels show mid grey, of an
     animation the first picture counts; EXIF that is damaged does not. Raises FacecomError, beginning with the path, for
-    what is not a whole photo. Pipes and devices are not opened: they may never end.
+    what is not a whole photo. Pipes and devices are not opened: they may never end. The file may change meanwhile.
     """
     try:
-        if not stat.S_ISREG(mode := os.stat(path).st_mode):
-            raise FacecomError(f"{path}: {'a folder' if stat.S_ISDIR(mode) else 'a pipe or a device'}, not a photo")
-        with _open(path) as image:
-            return _turned(_pixels(image), _orientation(image))
+        _refuse_others(path, os.stat(path).st_mode)
+        # Pillow is given the open file: of a path it would map grey photos, and one cut short then ends the process.
+        with open(path, "rb", opener=_without_waiting) as file:
+            _refuse_others(path, os.fstat(file.fileno()).st_mode)
+            with _open(file) as image:
+                return _turned(_pixels(image), _orientation(image))
     except FacecomError:
         raise
     except (FileNotFoundError, NotADirectoryError):
         reason = "a link that leads nowhere" if os.path.islink(path) else "no such file"
         reason = "its name is not UTF-8; rename it" if "\\udc" in str(path) else reason
+    except IsADirectoryError:  # it has taken the photo's place
+        reason = "a folder, not a photo"
     except PermissionError:
         reason = "no permission to read it"
     except UnidentifiedImageError:
@@ -69,6 +75,16 @@ def read_photo(path: str | os.PathLike) -> np.ndarray:
     raise FacecomError(f"{path}: {reason}")
 
 
+def _refuse_others(path: str | os.PathLike, mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        raise FacecomError(f"{path}: {'a folder' if stat.S_ISDIR(mode) else 'a pipe or a device'}, not a photo")
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Opens a file; a pipe that has taken its place is not waited for."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
 def _unidentified(path: str | os.PathLike) -> str:
     """Why nothing knows this file as a photo."""
     kind = Path(path).suffix.lower()
@@ -80,14 +96,19 @@ def _unidentified(path: str | os.PathLike) -> str:
         return "no such file"
 
 
-def _open(path: str | os.PathLike) -> Image.Image:
-    """Pillow's image of a file; what only pillow-heif reads makes it load that."""
+def _open(file: BinaryIO) -> Image.Image:
+    """Pillow's image of an open file; what only pillow-heif reads makes it load that."""
     try:
-        return Image.open(path)
+        image = Image.open(file)
     except UnidentifiedImageError:
         if not _knows_heif():
             raise
-        return Image.open(path)
+        file.seek(0)
+        return Image.open(file)
+    if image.format == "JPEG2000":  # OpenJPEG ends the process where the file becomes shorter
+        file.seek(0)
+        return Image.open(io.BytesIO(file.read()))
+    return image
 
 
 @cache

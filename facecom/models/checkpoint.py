@@ -32,7 +32,7 @@ from facecom import cli
 from facecom.errors import FacecomError
 from facecom.files import write_whole
 from facecom.models import published
-from facecom.models.networks import build_model
+from facecom.models.networks import build_model, no_larger_than
 
 FORMAT = 1
 
@@ -141,7 +141,8 @@ def load(path: str | os.PathLike | None, task: str | None = None) -> Loaded:
     content = dict(content)
     state = content.pop("model")
     try:
-        model = build_model(content["config"])
+        with no_larger_than(state):
+            model = build_model(content["config"])
         model.load_state_dict(state)
     except Exception as error:  # timm's networks raise anything for arguments that they do not know
         reason = (str(error).strip().splitlines() or [type(error).__name__])[-1].strip()[:160]
@@ -202,7 +203,8 @@ def check(content: Mapping, path: str | os.PathLike) -> None:
         and not any(one.is_complex() or one.layout != torch.strided for one in content["model"].values()),
         "config": isinstance(config, Mapping)
         and config.get("task") == content.get("task")
-        and _fetches_nothing(config),
+        and _fetches_nothing(config)
+        and _small(config),
         **_answers_can_be(content),
         "preprocessing": isinstance(told, Mapping) and _can_be_prepared(told),
     }
@@ -251,6 +253,13 @@ def _fetches_nothing(config: Mapping) -> bool:
             return False
     backbone = config.get("backbone", "convnext_atto")
     return isinstance(backbone, str) and re.fullmatch(r"[\w.-]+", backbone) is not None
+
+
+def _small(value: Any) -> bool:
+    """Whether no number in a config is larger than a network has use for."""
+    if isinstance(value, Mapping | list | tuple):
+        return all(map(_small, value.values() if isinstance(value, Mapping) else value))
+    return not isinstance(value, int | float) or -LARGEST <= value <= LARGEST
 
 
 def _number(value: Any, low: float = -math.inf, high: float = math.inf) -> bool:

@@ -1,8 +1,16 @@
 """The networks: gender, face verification, landmarks, photographs. Attribute names are the published solution's."""
 
+import contextlib
+import threading
+from collections.abc import Iterator, Mapping
+
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.nn.modules.module import (
+    register_module_buffer_registration_hook,
+    register_module_parameter_registration_hook,
+)
 
 from facecom.models import backbones
 from facecom.models.detector import FaceDetector
@@ -205,6 +213,36 @@ class PhotoDescriptor(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """x: float [B, 2 * side * side]. Returns float [B, size], unit length."""
         return F.normalize(self.discriminant(x), dim=1)
+
+
+@contextlib.contextmanager
+def no_larger_than(state: Mapping[str, torch.Tensor]) -> Iterator[None]:
+    """Networks that are built here must about fit these weights: a small file may name a network of any size.
+
+    Raises ValueError at the first weight too many, before its memory is touched; in this thread only. Some more than
+    the file holds is let through, for what timm builds and then leaves out.
+    """
+    stored = sum(
+        {one.data_ptr(): one.untyped_storage().nbytes() // one.element_size() for one in state.values()}.values()
+    )
+    most, most_tensors = 10_000_000 + 4 * stored, 1000 + 4 * len(state)
+    thread, built = threading.get_ident(), [0, 0]
+
+    def count(module, name, value):
+        if value is None or threading.get_ident() != thread:
+            return
+        built[0] += value.numel()
+        built[1] += 1
+        if built[0] > most or built[1] > most_tensors:
+            raise ValueError(f"it is far larger than the {stored:,} numbers in the file")
+
+    hooks = [hook(count) for hook in (register_module_parameter_registration_hook,
+                                      register_module_buffer_registration_hook)]  # fmt: skip
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def build_model(config: dict) -> nn.Module:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from facecom.data.images import read_photo
+from facecom.errors import FacecomError
 from facecom.files import write_whole
 
 #: Side of a picture in pixels, most pictures of a person, most people.
@@ -54,7 +55,11 @@ def section(title: str, faces: pd.DataFrame) -> str:
 
 def picture(face, title: str) -> str:
     """An `img` of a face's box with a margin, or of the middle of its photo."""
-    photo = read_photo(face.path)
+    words = html.escape(f"{title}: {face.filename}", quote=True)
+    try:
+        photo = read_photo(face.path)
+    except FacecomError as error:  # it was there a minute ago
+        return f"<p>{words}: {html.escape(str(error).removeprefix(f'{face.path}: '))}</p>"
     height, width = photo.shape[:2]
     if np.isnan(face.x):
         side = min(height, width)
@@ -65,6 +70,5 @@ def picture(face, title: str) -> str:
     matrix = np.array([[SIDE / side, 0, -left * SIDE / side], [0, SIDE / side, -top * SIDE / side]])
     small = cv2.warpAffine(photo, matrix, (SIDE, SIDE), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE)
     _, data = cv2.imencode(".jpg", small[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 80])
-    words = html.escape(f"{title}: {face.filename}", quote=True)
     source = base64.b64encode(data.tobytes()).decode()
     return f'<img loading="lazy" alt="{words}" title="{words}" src="data:image/jpeg;base64,{source}">'

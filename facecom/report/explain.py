@@ -5,6 +5,7 @@ What is warm spoke for the answer: for a gender, for the gender that was said; f
 
 import importlib.util
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from torch import nn
 
 from facecom.conditions import condition_of
 from facecom.data.images import read_photo
-from facecom.errors import FacecomError
+from facecom.errors import FacecomError, FacecomWarning
 from facecom.evaluation.comparisons import photo_keys
 from facecom.files import write_whole
 from facecom.inference.ensemble import Ensemble
@@ -105,7 +106,8 @@ def write_genders(folder: str | os.PathLike, gender: Ensemble, table: pd.DataFra
     table = table.dropna(subset="p_female")
     rows = []
     for name, row in _extremes((table.p_female - threshold).abs().to_numpy(), table.file.to_list()):
-        photo = read_photo(table.path.iloc[row])
+        if (photo := _still(table.path.iloc[row])) is None:
+            continue
         _save(Path(folder) / name, [_square(photo), *explain_gender(gender, [photo])])
         rows.append((name, table.file.iloc[row], round(float(table.p_female.iloc[row]), 4)))
     _save_list(folder, ["picture", "filename", "p_female"], rows)
@@ -124,7 +126,9 @@ def write_pairs(folder: str | os.PathLike, siamese: Ensemble, pairs: pd.DataFram
     photos = [[(name.split("/")[0], condition_of(name)[0]) for name in pairs[f"image{n}"]] for n in (1, 2)]
     for name, row in _extremes(certainty, [frozenset(pair) for pair in zip(*photos, strict=True)]):
         pair = pairs.iloc[row]
-        a, b = read_photo(pair.path1), read_photo(pair.path2)
+        a, b = _still(pair.path1), _still(pair.path2)
+        if a is None or b is None:
+            continue
         warm_a, warm_b = explain_pair(siamese, a, b)
         _save(Path(folder) / name, [_square(a), warm_a, _square(b), warm_b])
         rows.append((name, pair.image1, pair.image2, round(float(pair.distance), 4)))
@@ -209,6 +213,15 @@ def _one_a_key(rows: Sequence[int], keys: Sequence) -> list[int]:
     for row in rows:
         first.setdefault(keys[row], int(row))
     return list(first.values())
+
+
+def _still(path: str | os.PathLike) -> np.ndarray | None:
+    """A photo that was read before, or None and a warning where it went or changed meanwhile."""
+    try:
+        return read_photo(path)
+    except FacecomError as error:
+        warnings.warn(f"{error}: no picture of it", FacecomWarning, stacklevel=3)
+        return None
 
 
 def _square(photo: np.ndarray) -> np.ndarray:

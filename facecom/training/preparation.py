@@ -2,6 +2,7 @@
 
 import argparse
 import hashlib
+import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -255,11 +256,15 @@ def counts(table: pd.DataFrame) -> str:
     return f"{table['identity'].nunique()} people, {photos} photos, {len(table)} files"
 
 
+def _bytes_of(path: str | os.PathLike) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0
+
+
 def fingerprint(table: pd.DataFrame) -> dict:
     """What tells one set of photos from another: counts, and a hash of the sorted file names and sizes."""
-    lines = sorted(
-        f"{file}\t{Path(path).stat().st_size if Path(path).exists() else 0}"
-        for file, path in zip(table["file"], table["path"], strict=True)
-    )
+    lines = sorted(f"{file}\t{_bytes_of(path)}" for file, path in zip(table["file"], table["path"], strict=True))
     digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
     return {"files": len(table), "identities": int(table["identity"].nunique()), "sha256": digest}

@@ -114,6 +114,26 @@ def test_a_network_from_elsewhere_is_not_built(good, name, value, tmp_path):
 
 
 @pytest.mark.parametrize(
+    "more",
+    [
+        {"backbone": "convnext_xxlarge"}, {"backbone": "eva_giant_patch14_224", "pool": "avg", "img_size": 224},
+        {"backbone": "convnext_atto", "img_size": 1024}, {"img_size": 100_000}, {"img_size": 10**30},
+        {"backbone": "vit_base_patch16_224", "pool": "avg", "img_size": 2048},
+    ],
+)  # fmt: skip
+def test_a_small_file_that_names_a_huge_network(good, more, tmp_path):
+    """Refused before its memory is touched: the largest of these would take 4 GB, or 600 GB."""
+    resource = pytest.importorskip("resource", reason="memory is measured as on Unix")
+    import timm  # its own memory does not count
+
+    assert timm
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    found = answer(good | {"config": CONFIG | more}, tmp_path)
+    assert "far larger than the" in found or "config cannot be as it says" in found
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 600_000  # kB
+
+
+@pytest.mark.parametrize(
     "points", [[{}], [1], "x", [{"threshold": "x"}], [{"threshold": float("nan")}], [{"threshold": 1, "far": 5}]]
 )
 def test_operating_points_that_cannot_be(good, points, tmp_path):

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import distributed
 
-from facecom.cli import Terminated
 from facecom.errors import FacecomError, FacecomWarning
+from facecom.signals import Terminated
 
 #: What is said when another process is gone.
 DEAD = (

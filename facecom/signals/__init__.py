@@ -1,0 +1,61 @@
+"""Ctrl-C and SIGTERM end a program in one line, with the exit code that shells expect: 130 and 143.
+
+Programs call `end_in_one_line` before they import anything that takes long: this module imports next to nothing.
+"""
+
+import os
+import signal
+import sys
+from typing import Any
+
+
+class Terminated(BaseException):
+    """SIGTERM was sent."""
+
+
+def end_in_one_line() -> None:
+    """From now on the signals end the process at once: for its beginning, when there is nothing to put in order."""
+    # A shell's background jobs ignore Ctrl-C, and are left so.
+    for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL)):
+        if signal.getsignal(number) is usual:
+            signal.signal(number, _end)
+
+
+def _end(number: int, frame: Any) -> None:
+    os.write(2, b"stopped\n")
+    os._exit(128 + number)
+
+
+class Signals:
+    """The signals while a command runs: an exception, KeyboardInterrupt or Terminated, so that files are whole or not
+    there at all. before: handlers by signal, to be put back; came: the signal that ended the run, None while there was
+    none."""
+
+    def __init__(self):
+        self.before: dict[int, Any] = {}
+        self.came: int | None = None
+
+    def watch(self) -> None:
+        """From now on; nothing in another thread than the first."""
+        import threading
+
+        if threading.current_thread() is threading.main_thread():
+            self.before[signal.SIGTERM] = signal.signal(signal.SIGTERM, self._stop)
+            if signal.getsignal(signal.SIGINT) in (signal.default_int_handler, _end):
+                self.before[signal.SIGINT] = signal.signal(signal.SIGINT, self._stop)
+
+    def restore(self) -> None:
+        """The handlers that were there before."""
+        for number, before in self.before.items():
+            signal.signal(number, before)
+        sys.unraisablehook = sys.__unraisablehook__
+
+    def _stop(self, number: int, frame: Any) -> None:
+        def torn_down(unraisable):  # it may complain; where it swallowed this very exception, the signal comes again
+            import threading
+
+            if unraisable.exc_type in (KeyboardInterrupt, Terminated):
+                threading.Timer(0.05, os.kill, (os.getpid(), number)).start()
+
+        self.came, sys.unraisablehook = number, torn_down
+        raise KeyboardInterrupt if number == signal.SIGINT else Terminated
