@@ -191,6 +191,20 @@ def test_google_drive_out_of_reach(monkeypatch, tmp_path):
         fetch.fetch_google_drive("some-id", tmp_path / "file.bin", "do without")
 
 
+QUOTA = b"""<!DOCTYPE html><html><head><title>Google Drive - Quota exceeded</title></head><body>
+<p class="uc-error-caption">Sorry, you can't view or download this file at this time.</p>
+<p class="uc-error-subcaption">Too many users have viewed or downloaded this file recently.</p></body></html>"""
+
+
+def test_googles_quota_page_is_no_file(server, tmp_path):
+    """gdown #342, #391: with the status 200, in place of the file."""
+    server.content = QUOTA
+    with pytest.raises(FacecomError, match="a web page instead of the file|does not hand it out") as caught:
+        fetch._gdown(server.url, tmp_path / "a.zip", "do without", quiet=True)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "a.zip").exists() and not (tmp_path / "a.zip.part").exists()
+
+
 def test_sha256_is_that_of_the_standard(tmp_path):
     (tmp_path / "abc").write_bytes(b"abc")
     assert fetch.sha256(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

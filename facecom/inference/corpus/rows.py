@@ -115,12 +115,10 @@ def _of_answers(answers, siamese: Ensemble) -> dict[str, Sequence]:
 
 def _about(name: str, path: str) -> dict:
     """What a row says of its photo. A name that is no UTF-8 shows marks where it is not: Parquet's texts are UTF-8."""
-    from facecom.inference.gallery.rows import sha256_of
+    from facecom.inference.gallery import rows
 
     size, modified = state_of(path)
-    try:
-        digest = sha256_of(path)
-    except OSError:
-        digest = None
+    state = rows.state_of(path, None)  # none of a pipe, which would be waited for, or a device, which never ends
+    digest = state[2] if state else None
     shown = os.fsencode(name).decode("utf-8", "replace")
     return {"file": shown, "size": size, "modified": -1 if is_url(name) else modified, "sha256": digest}

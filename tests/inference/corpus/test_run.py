@@ -133,6 +133,20 @@ def test_what_stops_in_the_middle_goes_on(folder, embed, tmp_path, monkeypatch):
     assert [path.name for path in (tmp_path / "faces").glob(".*")] == [".lock"]
 
 
+def test_what_only_bears_a_photos_name_is_a_row_with_a_reason(folder, embed, tmp_path):
+    """A pipe was waited for, and a device read for ever, for their checksums."""
+    os.mkfifo(folder / "pipe.jpg")
+    (folder / "zero.jpg").symlink_to("/dev/zero")
+    (folder / "gone.jpg").symlink_to("nowhere.jpg")
+    done = embed(folder)
+    assert (done.photos, done.faces, done.unreadable) == (28, 24, 4)
+    table = read(tmp_path / "faces").set_index("file")
+    reasons = {name: table.reason[str(folder / f"{name}.jpg")] for name in ("pipe", "zero", "gone")}
+    assert reasons["pipe"] == reasons["zero"] == "a pipe or a device, not a photo"
+    assert reasons["gone"] == "a link that leads nowhere"
+    assert table.sha256[[str(folder / f"{name}.jpg") for name in reasons]].isna().all()
+
+
 def test_processes_that_decode_may_die(folder, embed, tmp_path, monkeypatch):
     real, asked = worker.table_of, []
 
