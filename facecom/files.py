@@ -237,3 +237,17 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def refuse_swollen(path: str | os.PathLike) -> None:
+    """Raises FacecomError for a zip file that holds more than itself, compressed or overlapping: no weights are saved
+    so, and a small file could fill the memory."""
+    import zipfile
+
+    try:
+        with zipfile.ZipFile(path) as file:
+            inside = sum(entry.file_size for entry in file.infolist())
+    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile):
+        return  # no zip file, or a damaged one: whoever reads it says so
+    if inside > os.path.getsize(path):
+        raise FacecomError(f"{path}: {inside:,} bytes packed into fewer: not as weights are saved: save them again")

@@ -72,7 +72,7 @@ def test_signals_at_random_imports(program, tmp_path):
     code, said, count = ended(program, signal.SIGINT, "none", tmp_path)
     assert code == 2 and said.startswith("error: ") and count > 100
     rng = random.Random(program)
-    for turn in range(10):
+    for turn in range(4):
         number, code = ((signal.SIGINT, 130), (signal.SIGTERM, 143))[turn % 2]
         where = rng.randint(20, count)
         assert ended(program, number, where, tmp_path)[:2] == (code, "stopped\n"), (where, count)

@@ -30,7 +30,7 @@ from torch import nn
 
 from facecom import cli
 from facecom.errors import FacecomError
-from facecom.files import write_whole
+from facecom.files import refuse_swollen, write_whole
 from facecom.models import published
 from facecom.models.networks import build_model, no_larger_than
 
@@ -164,6 +164,7 @@ def load(path: str | os.PathLike | None, task: str | None = None) -> Loaded:
 
 def read(path: str | os.PathLike) -> dict[str, Any]:
     """What a weight file holds, as it lies: a checkpoint's dict or a bare state dict. Raises FacecomError."""
+    refuse_swollen(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # remarks on foreign pickles: an error follows anyway

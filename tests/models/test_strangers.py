@@ -3,6 +3,7 @@
 import copy
 import json
 import socket
+import zipfile
 
 import numpy as np
 import pytest
@@ -159,6 +160,20 @@ def test_weights_that_cannot_be(good, change, said, tmp_path):
     found = answer(changed(good, "model", name, to=change(good["model"][name])), tmp_path)
     assert any(part in found for part in said.split("|"))
     assert answer(changed(good, "model", "one.more", to=torch.zeros(1)), tmp_path)
+
+
+def test_weights_packed_smaller_than_they_are(good, tmp_path):
+    """torch would unpack them: 40 MB from a few kilobytes here, any amount from a stranger."""
+    content = good | {"model": {name: torch.zeros_like(value) for name, value in good["model"].items()}}
+    torch.save(content | {"more": torch.zeros(10_000_000)}, tmp_path / "plain.pt")
+    with zipfile.ZipFile(tmp_path / "plain.pt") as plain:
+        with zipfile.ZipFile(tmp_path / "packed.pt", "w", zipfile.ZIP_DEFLATED) as packed:
+            for name in plain.namelist():
+                packed.writestr(name, plain.read(name))
+    assert (tmp_path / "packed.pt").stat().st_size < 1_000_000
+    with pytest.raises(FacecomError, match=r"packed\.pt: 4\d,\d+,\d+ bytes packed into fewer"):
+        loading.load(tmp_path / "packed.pt", "siamese")
+    loading.load(tmp_path / "plain.pt", "siamese")
 
 
 def test_bare_files_of_nonsense(tmp_path):
