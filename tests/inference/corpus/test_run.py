@@ -53,6 +53,11 @@ def read(folder):
     return pd.read_parquet(folder).sort_values(["file", "face"], ignore_index=True)
 
 
+def alike(place):
+    """Up to rounding: another process may calculate with another number of threads."""
+    pd.testing.assert_frame_equal(read(place / "faces"), read(place / "whole"), atol=1e-5)
+
+
 def test_a_row_a_photo_is_what_the_verifier_says(folder, embed, tmp_path, siamese_file):
     done = embed(folder)
     assert (done.photos, done.faces, done.unreadable, done.ignored) == (25, 24, 1, {".txt": 1})
@@ -254,7 +259,7 @@ def test_a_run_that_is_killed_loses_nothing(folder, embed, tmp_path, siamese_fil
     there = len(list((tmp_path / "faces").glob("faces-*.parquet")))
     subprocess.run(words, check=True, **where)
     embed(folder, tmp_path / "whole", shard=2)
-    pd.testing.assert_frame_equal(read(tmp_path / "faces"), read(tmp_path / "whole"))
+    alike(tmp_path)
     assert 1 <= there <= len(list((tmp_path / "faces").glob("faces-*.parquet")))
 
 
