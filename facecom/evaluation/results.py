@@ -121,4 +121,4 @@ def markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
 
 def shortened(text: str) -> str:
     """A number with more than three places behind the point, to three digits; other text as it is."""
-    return f"{float(text):.3g}" if re.fullmatch(r"-?\d{1,3}\.\d{4,}(e-?\d+)?", text) else text
+    return f"{float(text):#.3g}".rstrip(".") if re.fullmatch(r"-?\d{1,3}\.\d{4,}(e-?\d+)?", text) else text

@@ -67,8 +67,7 @@ def embeddings_of(outputs: np.ndarray) -> np.ndarray:
 
 
 def fit(outputs: np.ndarray, people: np.ndarray, mean_share: float = 1.0, shrinkage: float = 0.5) -> Adaptation:
-    """The adaptation to these photos. people: [N], whose; every person counts the same for the mean, which is all there
-    is where nobody has two photos.
+    """The adaptation to these photos. people: [N], whose; every person counts the same for the mean.
 
     The matrix is `((1 - s) W + s tr(W) / D I)^(-1/2)`, W the covariance of outputs around their person's mean.
     """
@@ -104,12 +103,13 @@ def shift_of(means: np.ndarray) -> float:
 def adapt(outputs: np.ndarray, people: np.ndarray) -> Adaptation:
     """The adaptation to these photos, as much of it as their people's mean calls for: nothing below `SHIFTED`; else the
     share `1 - 1 / shift` of the mean (James and Stein, 1961: with few people it is known badly), and `WHITENED`
-    times as much of the within-person spread."""
+    times as much of the within-person spread, where anybody has two photos."""
     made = fit(outputs, people, 0.0, 1.0)
     if made.shift < SHIFTED:
         return made
     share = 1 - 1 / made.shift
-    return fit(outputs, people, share, 1 - WHITENED * share)
+    several = made.photos > made.people  # else photos differ from their mirror images alone
+    return fit(outputs, people, share, 1 - WHITENED * share if several else 1.0)
 
 
 def fold(model: nn.Module, adaptation: Adaptation) -> None:

@@ -217,15 +217,13 @@ class SiameseJob(Job):
 
 def said_of(made: adaptation.Adaptation) -> str:
     """A line about the adaptation."""
-    far = f"{made.people} people's mean lies {made.shift:.1f} times as far out as by chance"
+    far = f"{made.people} people's mean lies at {made.shift:.1f} times the squared distance that chance gives"
     if made.people < adaptation.LEAST_PEOPLE:
         return f"adaptation: {made.people} people are too few, so the network stays as it is"
     if made.nothing:
         return f"adaptation: {far}, as of photos that it knows, so the network stays as it is"
-    return (
-        f"adaptation to {made.people} people, {made.photos} photos: {far}; {made.mean_share:.0%} of it off, whitened "
-        f"within people (shrinkage {made.shrinkage:.2f})"
-    )
+    white = f", whitened within people (shrinkage {made.shrinkage:.2f})" if made.shrinkage < 1 else ""
+    return f"adaptation to {made.people} people, {made.photos} photos: {far}; {made.mean_share:.0%} of it off{white}"
 
 
 def _has_cross_photo(table: pd.DataFrame) -> bool:
