@@ -36,11 +36,16 @@ class FaceDetector(nn.Module):
     landmarks are. A small backbone and a top-down path (FPN, Lin et al., CVPR 2017) with one head for all maps; its
     size and its purpose are YuNet's (Wu et al., Machine Intelligence Research 2023).
 
-    widths: channels of the maps at stride 2, 4, 8, 16 and 32; depth: blocks a map from stride 8 on.
+    widths: channels of the maps at stride 2, 4, 8, 16 and 32; depth: blocks a map from stride 8 on; turns: 4 to say
+    which side of a face is up, and the landmarks for each (landmarks alone, turns 1, would lie between those of two
+    sides wherever the network doubts between them).
     """
 
-    def __init__(self, widths: tuple[int, ...] = (16, 32, 64, 96, 96), depth: int = 2, channels: int = 64):
+    def __init__(
+        self, widths: tuple[int, ...] = (16, 32, 64, 96, 96), depth: int = 2, channels: int = 64, turns: int = 1
+    ):
         super().__init__()
+        self.turns = turns
         self.stem = nn.Sequential(convolution(3, widths[0], 2), convolution(widths[0], widths[1], 2))
         inputs = (widths[1], *widths[2:-1])
         self.stages = nn.ModuleList(
@@ -49,10 +54,10 @@ class FaceDetector(nn.Module):
         )
         self.laterals = nn.ModuleList(nn.Conv2d(width, channels, 1) for width in widths[2:])
         self.mix = nn.Sequential(Block(channels), nn.ReLU(inplace=True))
-        self.score = nn.Sequential(Block(channels), nn.ReLU(inplace=True), nn.Conv2d(channels, 1, 1))
-        self.place = nn.Sequential(Block(channels), nn.ReLU(inplace=True), nn.Conv2d(channels, 10, 1))
+        self.score = nn.Sequential(Block(channels), nn.ReLU(inplace=True), nn.Conv2d(channels, turns + (turns > 1), 1))
+        self.place = nn.Sequential(Block(channels), nn.ReLU(inplace=True), nn.Conv2d(channels, 10 * turns, 1))
         with torch.no_grad():
-            self.score[-1].bias.fill_(-4.0)  # faces are rare (Lin et al., ICCV 2017)
+            self.score[-1].bias[0] = -4.0  # faces are rare (Lin et al., ICCV 2017)
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """x: float [B, 3, H, W], -1 to 1, H and W multiples of 32.
@@ -60,22 +65,36 @@ class FaceDetector(nn.Module):
         Returns logits float32 [B, N] and landmarks float32 [B, N, 5, 2] in pixels of x, for the N cells of all maps,
         in the order of `cells`.
         """
+        logits, turns, landmarks = self.each_turn(x)
+        if self.turns == 1:
+            return logits, landmarks[:, :, 0]
+        likely = turns.argmax(2)[:, :, None, None, None].expand(-1, -1, 1, 5, 2)
+        return logits, landmarks.gather(2, likely)[:, :, 0]
+
+    def each_turn(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """What the network says of each side that may be up, T of them, by quarters clockwise.
+
+        x: as for `forward`. Returns logits [B, N] of a face, logits [B, N, T] of its turn (zeros where T is 1) and
+        landmarks [B, N, T, 5, 2], each if that turn is right; all float32.
+        """
         maps, x = [], self.stem(x)
         for stage in self.stages:
             x = stage(x)
             maps.append(x)
         merged = None
-        logits, landmarks = [], []
+        scores, landmarks = [], []
         for level in reversed(range(len(maps))):
             current = self.laterals[level](maps[level])
             merged = current if merged is None else current + F.interpolate(merged, scale_factor=2.0)
             mixed = self.mix(merged)
-            logits.append(self.score(mixed).float().flatten(1))
-            offsets = self.place(mixed).float().flatten(2).transpose(1, 2).unflatten(2, (5, 2))
+            scores.append(self.score(mixed).float().flatten(2).transpose(1, 2))
+            offsets = self.place(mixed).float().flatten(2).transpose(1, 2).unflatten(2, (self.turns, 5, 2))
             height, width = mixed.shape[-2:]
             centres = _centres(height, width, STRIDES[level], x.device)
-            landmarks.append(centres[:, None] + STRIDES[level] * offsets)
-        return torch.cat(logits[::-1], 1), torch.cat(landmarks[::-1], 1)
+            landmarks.append(centres[:, None, None] + STRIDES[level] * offsets)
+        score = torch.cat(scores[::-1], 1)
+        turns = score[:, :, 1:] if self.turns > 1 else torch.zeros_like(score)
+        return score[:, :, 0], turns, torch.cat(landmarks[::-1], 1)
 
 
 def _centres(height: int, width: int, stride: int, device: torch.device | str = "cpu") -> torch.Tensor:

@@ -41,10 +41,12 @@ class Scene(NamedTuple):
 
 
 class Source(NamedTuple):
-    """A photo and the landmarks of all faces on it, the main one first."""
+    """A photo, the landmarks of all faces on it, float32 [F, 5, 2], the main one first, and which of them are surely
+    faces, bool [F]."""
 
     image: np.ndarray
     landmarks: np.ndarray
+    sure: np.ndarray
 
 
 def compose(
@@ -63,16 +65,17 @@ def compose(
     """
     canvas = _background(rng, photos, scenes, size)
     landmarks: list[np.ndarray] = []
+    known: list[bool] = []
     wanted = 0 if rng.random() < 0.1 else 1 + int(rng.integers(most) * rng.random())
     for _ in range(3 * wanted):
         if len(landmarks) >= wanted:
             break
         photo = photos[rng.integers(len(photos))]
         side = np.exp(rng.uniform(*np.log(sides)))
-        placed = _lay(rng, canvas, photo, side, landmarks, turned)
+        placed, sure = _lay(rng, canvas, photo, side, landmarks, turned)
         landmarks += list(placed)
-    found = np.array(landmarks, np.float32).reshape(-1, 5, 2)
-    return Scene(canvas, found, np.ones(len(found), bool))
+        known += list(sure)
+    return Scene(canvas, np.array(landmarks, np.float32).reshape(-1, 5, 2), np.array(known, bool))
 
 
 def worsen(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
@@ -95,10 +98,13 @@ def _background(rng, photos: list[Source], scenes: list[np.ndarray], size: tuple
     return cv2.resize(picture, size[::-1], interpolation=cv2.INTER_LINEAR)
 
 
-def _lay(rng, canvas, photo: Source, side: float, present: list[np.ndarray], turned: float) -> np.ndarray:
-    """Lay a photo on the canvas so that its main face has this side; returns the landmarks of its faces there, or none
-    where it would cover another face."""
-    image, landmarks = photo
+def _lay(
+    rng, canvas, photo: Source, side: float, present: list[np.ndarray], turned: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Lay a photo on the canvas so that its main face has this side; returns the landmarks of its faces there and which
+    of them are surely faces, or none where it would cover another face."""
+    nothing = np.zeros((0, 5, 2)), np.zeros(0, bool)
+    image, landmarks, sure = photo
     if rng.random() < 0.5:
         image = np.ascontiguousarray(image[:, ::-1])
         landmarks = np.stack([mirror(points, image.shape[1]) for points in landmarks])
@@ -109,24 +115,24 @@ def _lay(rng, canvas, photo: Source, side: float, present: list[np.ndarray], tur
     matrix = cv2.getRotationMatrix2D(landmarks[0].mean(0).astype(float).tolist(), angle, scale)
     margin = 0.35 * side
     if min(height, width) <= 2 * margin:
-        return np.zeros((0, 5, 2))
+        return nothing
     matrix[:, 2] += rng.uniform(margin, np.array([width, height]) - margin) - landmarks[0].mean(0)
     mask = _mask(rng, image, landmarks[0])
     image, mask, matrix = _reduced(image, mask, matrix, scale)
     layer = cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR)
     cover = cv2.warpAffine(mask, matrix, (width, height))
     if present and _covers(cover, np.stack(present)):
-        return np.zeros((0, 5, 2))
+        return nothing
     reduction = landmarks * np.float32(1 / _reduction(scale)) + np.float32(0.5 / _reduction(scale) - 0.5)
     placed = np.stack([cv2.transform(points[None].astype(np.float64), matrix)[0] for points in reduction])
     inside = (placed.mean(1) >= 0).all(1) & (placed.mean(1) < [width, height]).all(1)
     middle = np.floor(placed.mean(1)).astype(int)
     shown = [bool(ok) and cover[y, x] > 127 for ok, (x, y) in zip(inside, middle, strict=True)]
     if not shown[0]:
-        return np.zeros((0, 5, 2))
+        return nothing
     share = cover[:, :, None].astype(np.uint16)
     canvas[:] = ((canvas * (255 - share) + layer * share + 127) // 255).astype(np.uint8)
-    return placed[np.array(shown)]
+    return placed[np.array(shown)], sure[np.array(shown)]
 
 
 def _reduction(scale: float) -> int:

@@ -19,7 +19,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from facecom import cli
 from facecom.conditions.impulses import without_impulses
-from facecom.faces.detect import sides_of
+from facecom.faces.detect import sides_of, turns_of
 from facecom.faces.yunet import open_detector
 from facecom.models import checkpoint
 from facecom.models.detector import FaceDetector, cells
@@ -29,6 +29,9 @@ from pretraining.photos import Photo, drawn_photos, drawn_scenes, facecom_photos
 from pretraining.provenance import write_provenance
 
 PREPROCESSING = {"size": SCENE, "mean": [0.5] * 3, "std": [0.5] * 3, "align": "off", "colour": "RGB"}
+
+#: The network that is trained.
+CONFIG = {"turns": 4}
 
 #: Settings that say where things lie and run, not how the network was made.
 OF_THE_MACHINE = ("data_dir", "heads", "detector_model", "run_dir", "output", "init", "resume", "threads", "workers")
@@ -45,8 +48,8 @@ LEAST = 9.0
 
 
 class Scenes(torch.utils.data.Dataset):
-    """Scene number -> (image uint8 [S, S, 3], landmarks float32 [MOST, 5, 2], NaN behind the last face). The same seed
-    and number give the same scene."""
+    """Scene number -> (image uint8 [S, S, 3], landmarks float32 [MOST, 5, 2], NaN behind the last face, and which of
+    them are surely faces, bool [MOST]). The same seed and number give the same scene."""
 
     MOST = 24
 
@@ -56,7 +59,7 @@ class Scenes(torch.utils.data.Dataset):
     def __len__(self) -> int:
         return self.length
 
-    def __getitem__(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+    def __getitem__(self, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         cv2.setNumThreads(0)
         rng = np.random.default_rng([self.seed, number])
         scene = compose(rng, self.photos, self.scenes)
@@ -64,13 +67,16 @@ class Scenes(torch.utils.data.Dataset):
         image = without_impulses(image) if rng.random() < 0.8 else image
         landmarks = np.full((self.MOST, 5, 2), np.nan, np.float32)
         landmarks[: len(scene.landmarks)] = scene.landmarks[: self.MOST]
-        return image, landmarks
+        known = np.zeros(self.MOST, bool)
+        known[: len(scene.known)] = scene.known[: self.MOST]
+        return image, landmarks, known
 
 
-def targets(landmarks: torch.Tensor, size: int) -> tuple[torch.Tensor, torch.Tensor]:
+def targets(landmarks: torch.Tensor, known: torch.Tensor, size: int) -> tuple[torch.Tensor, torch.Tensor]:
     """(which face each cell is of, int64 [B, N]: -1 none, -2 neither right nor wrong; the faces' sides [B, M]).
 
-    landmarks: float [B, M, 5, 2], NaN where there is no face; size: of the scene.
+    landmarks: float [B, M, 5, 2], NaN where there is no face; known: bool [B, M], False where nobody is sure of the
+    face; size: of the scene.
     """
     centres, strides = cells(size, size)
     sides = torch.from_numpy(sides_of(landmarks.numpy())).float()
@@ -79,7 +85,7 @@ def targets(landmarks: torch.Tensor, size: int) -> tuple[torch.Tensor, torch.Ten
     side = sides.nan_to_num(0.0)[:, None]
     low = torch.tensor([LEVELS[int(s)][0] for s in strides])[None, :, None]
     high = torch.tensor([LEVELS[int(s)][1] for s in strides])[None, :, None]
-    answers = (side >= low) & (side < high) & (side >= LEAST)
+    answers = (side >= low) & (side < high) & (side >= LEAST) & known[:, None]
     near = answers & (distance <= torch.maximum(NEAR_STRIDES * strides[None, :, None], NEAR_SIDES * side))
     unsure = distance <= torch.maximum(UNSURE_SIDES * side, 0.5 * strides[None, :, None] * (side < LEAST))
     nearest = torch.where(near, distance, 1e9).min(2)
@@ -88,15 +94,22 @@ def targets(landmarks: torch.Tensor, size: int) -> tuple[torch.Tensor, torch.Ten
 
 
 def loss_of(
-    logits: torch.Tensor, found: torch.Tensor, landmarks: torch.Tensor, size: int
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """(loss of scores, loss of landmarks, mean landmark distance as a share of the eye distance), scalars.
+    logits: torch.Tensor,
+    turns: torch.Tensor,
+    found: torch.Tensor,
+    landmarks: torch.Tensor,
+    known: torch.Tensor,
+    size: int,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """(loss of scores, loss of turns, loss of landmarks, mean landmark distance as a share of the eye distance),
+    scalars.
 
-    logits [B, N], found [B, N, 5, 2]: the network's; landmarks [B, M, 5, 2]: the truth, NaN where there is no face.
-    Scores: focal loss with gamma 2 and alpha .5 (Lin et al., ICCV 2017) over the number of right cells; landmarks: mean
-    distance over the face's side, each face counting once whatever its number of cells.
+    logits [B, N], turns [B, N, T], found [B, N, T, 5, 2]: the network's (`FaceDetector.each_turn`); landmarks
+    [B, M, 5, 2], known [B, M]: the truth, as for `targets`. Scores: focal loss with gamma 2 and alpha .5 (Lin et al.,
+    ICCV 2017) over the number of right cells; turns: cross-entropy; landmarks: mean distance over the face's side, of
+    those for the true turn alone.
     """
-    face, sides = targets(landmarks, size)
+    face, sides = targets(landmarks, known, size)
     right, counted = face >= 0, face > -2
     target = right.float()
     p = logits.sigmoid()
@@ -105,22 +118,26 @@ def loss_of(
     batch, _ = right.nonzero(as_tuple=True)
     whose = face[right]
     truth, side = landmarks[batch, whose], sides[batch, whose]
-    distance = (found[right] - truth).norm(dim=2).mean(1)
-    place = (distance / side).mean() if len(side) else found.sum() * 0
+    if not len(side):
+        return score, turns.sum() * 0, found.sum() * 0, torch.tensor(torch.nan)
+    turn = torch.from_numpy(turns_of(truth.numpy()) // 90) % turns.shape[2]
+    distance = (found[right][torch.arange(len(turn)), turn] - truth).norm(dim=2).mean(1)
     eyes = (truth[:, 1] - truth[:, 0]).norm(dim=1)
-    return score, place, (distance / eyes).mean().detach()
+    return score, F.cross_entropy(turns[right], turn), (distance / side).mean(), (distance / eyes).mean().detach()
 
 
-def all_faces(photo: Photo, detector, least: float = 0.7) -> Source:
-    """The photo with the landmarks of its main face, and of the others that YuNet is sure of."""
+def all_faces(photo: Photo, detector, least: float = 0.7, doubtful: float = 0.3) -> Source:
+    """The photo with the landmarks of its main face, of the others that YuNet is sure of, and of what may be one."""
+    detector.setScoreThreshold(doubtful)
     detector.setInputSize((photo.image.shape[1], photo.image.shape[0]))
     faces = detector.detect(np.ascontiguousarray(photo.image[:, :, ::-1]))[1]
-    found = [photo.landmarks]
+    found, sure = [photo.landmarks], [True]
     for face in [] if faces is None else faces:
         points, side = face[4:14].reshape(5, 2), sides_of(photo.landmarks[None])[0]
-        if face[14] >= least and np.linalg.norm(points.mean(0) - photo.landmarks.mean(0)) > 0.5 * side:
+        if np.linalg.norm(points.mean(0) - photo.landmarks.mean(0)) > 0.5 * side:
             found.append(points.astype(np.float32))
-    return Source(photo.image, np.stack(found))
+            sure.append(bool(face[14] >= least))
+    return Source(photo.image, np.stack(found), np.array(sure))
 
 
 def load_photos(args) -> tuple[list[Source], list[np.ndarray]]:
@@ -138,9 +155,9 @@ def main(args):
     torch.manual_seed(args.seed)
     run_dir = Path(args.run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)
-    model = FaceDetector().to(memory_format=torch.channels_last)
+    model = FaceDetector(**CONFIG).to(memory_format=torch.channels_last)
     if args.init:
-        model.load_state_dict(checkpoint.load(args.init, "detector").model.state_dict())
+        start_from(model, checkpoint.load(args.init, "detector").model)
     averaged = AveragedModel(model, avg_fn=running_mean(args.average), use_buffers=True)
     optimizer, schedule = optimizer_of(model, args, args.steps)
     parts = {"model": model, "averaged": averaged, "optimizer": optimizer, "schedule": schedule}
@@ -155,25 +172,36 @@ def main(args):
     data = Scenes(photos, scenes, args.steps * args.batch_size, args.seed)
     rest = torch.utils.data.Subset(data, range(step * args.batch_size, len(data)))
     totals, start = [], time.perf_counter()
-    for images, landmarks in torch.utils.data.DataLoader(rest, args.batch_size, num_workers=args.workers):
-        totals.append(train_step(model, averaged, optimizer, schedule, images, landmarks, args.amp))
+    for made in torch.utils.data.DataLoader(rest, args.batch_size, num_workers=args.workers):
+        totals.append(train_step(model, averaged, optimizer, schedule, made, args.amp))
         step += 1
         if step % args.every == 0 or step == args.steps:
-            score, place, error = np.mean(totals, 0)
-            row = {"step": step, "seconds": round(time.perf_counter() - start), "score": score, "place": place,
-                   "error": error}  # fmt: skip
+            means = dict(zip(("score", "turn", "place", "error"), np.mean(totals, 0), strict=True))
+            row = {"step": step, "seconds": round(time.perf_counter() - start)} | means
             keep(args, run_dir, parts, averaged.module, {k: round(float(v), 4) for k, v in row.items()}, len(photos))
             totals = []
 
 
-def train_step(model, averaged, optimizer, schedule, images, landmarks, amp: bool) -> tuple[float, float, float]:
-    """One step; (loss of scores, of landmarks, error). Raises FloatingPointError when the loss is no number."""
+def start_from(model: FaceDetector, learned) -> None:
+    """Give the network another's weights; from one that does not tell turns, each turn gets what that one says."""
+    state = learned.state_dict()
+    if learned.turns < model.turns:
+        for name in ("place.2.weight", "place.2.bias"):
+            state[name] = state[name].repeat(model.turns, *[1] * (state[name].ndim - 1))
+        for name in ("score.2.weight", "score.2.bias"):
+            state[name] = torch.cat([state[name], torch.zeros_like(model.state_dict()[name][1:])])
+    model.load_state_dict(state)
+
+
+def train_step(model, averaged, optimizer, schedule, made: list[torch.Tensor], amp: bool) -> tuple[float, ...]:
+    """One step; (loss of scores, of turns, of landmarks, error). Raises FloatingPointError when a loss is no number."""
+    images, landmarks, known = made
     model.train()
     x = (images.permute(0, 3, 1, 2).float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
     with torch.autocast("cpu", torch.bfloat16, enabled=amp):
-        logits, found = model(x)
-    score, place, error = loss_of(logits, found, landmarks, images.shape[1])
-    loss = score + 2 * place
+        found = model.each_turn(x)
+    score, turn, place, error = loss_of(*found, landmarks, known, images.shape[1])
+    loss = score + 0.2 * turn + 2 * place
     if not torch.isfinite(loss):
         raise FloatingPointError("the loss is no number any more: lower --lr")
     optimizer.zero_grad(set_to_none=True)
@@ -182,7 +210,7 @@ def train_step(model, averaged, optimizer, schedule, images, landmarks, amp: boo
     optimizer.step()
     schedule.step()
     averaged.update_parameters(model)
-    return score.item(), place.item(), error.nan_to_num(0).item()
+    return score.item(), turn.item(), place.item(), error.nan_to_num(0).item()
 
 
 def keep(args, run_dir: Path, parts: dict, model, row: dict, photos: int) -> None:
@@ -192,7 +220,7 @@ def keep(args, run_dir: Path, parts: dict, model, row: dict, photos: int) -> Non
     write_log(run_dir / "log.csv", row)
     recipe = {name: value for name, value in vars(args).items() if name not in OF_THE_MACHINE}
     checkpoint.save(
-        args.output, task="detector", model=model, config={}, preprocessing=PREPROCESSING, args=recipe,
+        args.output, task="detector", model=model, config=CONFIG, preprocessing=PREPROCESSING, args=recipe,
         epoch=row["step"], metrics=row, data={"photos": photos}, half=True,
     )  # fmt: skip
     write_provenance(Path(args.output), ("facecom", "heads", "landmarks", "drawings"),

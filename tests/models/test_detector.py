@@ -33,3 +33,14 @@ def test_landmarks_are_counted_from_the_cell():
 def test_untrained_it_sees_few_faces():
     logits, _ = FaceDetector()(torch.rand(1, 3, 64, 64))
     assert logits.sigmoid().mean() < 0.1
+
+
+def test_landmarks_are_those_of_the_likeliest_turn():
+    model = FaceDetector((4, 8, 8, 8, 8), depth=1, channels=8, turns=4).eval()
+    x = torch.rand(1, 3, 32, 64)
+    logits, turns, each = model.each_turn(x)
+    assert turns.shape == (1, logits.shape[1], 4) and each.shape == (1, logits.shape[1], 4, 5, 2)
+    chosen, landmarks = model(x)
+    torch.testing.assert_close(chosen, logits)
+    for cell in range(logits.shape[1]):
+        torch.testing.assert_close(landmarks[0, cell], each[0, cell, turns[0, cell].argmax()])

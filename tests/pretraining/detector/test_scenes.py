@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from facecom.faces.detect import boxes_of, overlaps, sides_of
-from facecom.models.detector import cells
+from facecom.models.detector import FaceDetector, cells
 from facecom.synthetic import draw_person, draw_scene
 from pretraining.detector import scenes, train
 from pretraining.detector.scenes import Source
@@ -14,7 +14,7 @@ from pretraining.detector.scenes import Source
 @pytest.fixture(scope="module")
 def photos():
     drawn = [draw_person(number, 0) for number in range(6)]
-    return [Source(image, landmarks[None]) for image, landmarks in drawn]
+    return [Source(image, landmarks[None], np.ones(1, bool)) for image, landmarks in drawn]
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,8 @@ def test_a_laid_photo_looks_like_itself(photos, empty):
 
     rng = np.random.default_rng(0)
     canvas = np.zeros((300, 300, 3), np.uint8)
-    placed = scenes._lay(rng, canvas, photos[0], 90.0, [], turned=1.0)
+    placed, sure = scenes._lay(rng, canvas, photos[0], 90.0, [], turned=1.0)
+    assert sure.all()
     seen, own = align(canvas, placed[0]), align(photos[0].image, photos[0].landmarks[0])
     mirrored = own[:, ::-1]
     assert min(np.abs(seen.astype(int) - one)[40:90, 36:76].mean() for one in (own, mirrored)) < 16
@@ -51,6 +52,7 @@ def test_the_same_number_is_the_same_scene(photos, empty):
     one, other = (train.Scenes(photos, empty, 5, seed=3)[2] for _ in range(2))
     np.testing.assert_array_equal(one[0], other[0])
     np.testing.assert_array_equal(one[1], other[1])
+    np.testing.assert_array_equal(one[2], np.isfinite(one[1]).all((1, 2)))
 
 
 def face_at(x, y, side):
@@ -60,10 +62,14 @@ def face_at(x, y, side):
     return torch.tensor(points, dtype=torch.float32)
 
 
+def known(landmarks):
+    return landmarks.isfinite().flatten(2).all(2)
+
+
 def test_cells_answer_for_faces_of_their_size():
     landmarks = torch.full((1, 3, 5, 2), torch.nan)
     landmarks[0, 0], landmarks[0, 1] = face_at(20, 20, 20), face_at(180, 180, 120)
-    face, sides = train.targets(landmarks, 256)
+    face, sides = train.targets(landmarks, known(landmarks), 256)
     centres, strides = cells(256, 256)
     small, large = (face[0] == 0), (face[0] == 1)
     assert set(strides[small].tolist()) == {8.0} and set(strides[large].tolist()) == {32.0}
@@ -72,20 +78,50 @@ def test_cells_answer_for_faces_of_their_size():
     assert (face[0] == -2).any() and (face[0] == -1).sum() > 1000
 
 
-def test_a_perfect_answer_costs_nothing_and_a_wrong_one_something():
+def test_what_may_be_a_face_is_neither_right_nor_wrong():
+    landmarks = face_at(100, 100, 24)[None, None]
+    sure, _ = train.targets(landmarks, torch.tensor([[True]]), 256)
+    doubtful, _ = train.targets(landmarks, torch.tensor([[False]]), 256)
+    assert (sure == 0).any() and not (doubtful == 0).any()
+    assert (doubtful[sure == 0] == -2).all()
+
+
+def perfect(landmarks, turn):
+    """What `each_turn` of a network that knows gives for one face; for other turns landmarks far away."""
+    face, _ = train.targets(landmarks, known(landmarks), 256)
+    found = torch.full((1, face.shape[1], 4, 5, 2), 1e3)
+    found[:, :, turn] = landmarks[0, 0]
+    turns = torch.full((1, face.shape[1], 4), -20.0)
+    turns[..., turn] = 20
+    return torch.where(face >= 0, 20.0, -20.0), turns, found
+
+
+@pytest.mark.parametrize("turn", [0, 1, 2, 3])
+def test_a_perfect_answer_costs_nothing_and_a_wrong_one_something(turn):
     landmarks = torch.full((1, 2, 5, 2), torch.nan)
-    landmarks[0, 0] = face_at(100, 100, 24)
-    face, _ = train.targets(landmarks, 256)
-    logits = torch.where(face >= 0, 20.0, -20.0)
-    found = landmarks[0, 0].expand(1, face.shape[1], 5, 2)
-    score, place, error = train.loss_of(logits, found, landmarks, 256)
-    assert score < 1e-6 and place == 0 and error == 0
-    score, place, _ = train.loss_of(-logits, found + 2.4, landmarks, 256)
-    assert score > 1 and place == pytest.approx(2.4 * 2**0.5 / 24, rel=1e-3)
+    off = face_at(0, 0, 24)
+    for _ in range(turn):
+        off = torch.stack([-off[:, 1], off[:, 0]], 1)  # a quarter clockwise, as y points down
+    landmarks[0, 0] = off + 100
+    logits, turns, found = perfect(landmarks, turn)
+    truth = landmarks, known(landmarks), 256
+    assert max(train.loss_of(logits, turns, found, *truth)) < 1e-5
+    score, side, place, _ = train.loss_of(-logits, -turns, found + 2.4, *truth)
+    assert score > 1 and side > 1 and place == pytest.approx(2.4 * 2**0.5 / 24, rel=1e-3)
 
 
 def test_a_scene_without_faces_teaches_nothing_about_places():
     landmarks = torch.full((1, 2, 5, 2), torch.nan)
     count = len(cells(64, 64)[0])
-    score, place, _ = train.loss_of(torch.zeros(1, count), torch.zeros(1, count, 5, 2), landmarks, 64)
-    assert place == 0 and score > 0
+    nothing = torch.zeros(1, count), torch.zeros(1, count, 4), torch.zeros(1, count, 4, 5, 2)
+    score, turn, place, _ = train.loss_of(*nothing, landmarks, known(landmarks), 64)
+    assert turn == 0 and place == 0 and score > 0
+
+
+def test_each_turn_starts_from_a_network_without_turns():
+    old, new = FaceDetector((4, 8, 8, 8, 8), 1, 8).eval(), FaceDetector((4, 8, 8, 8, 8), 1, 8, turns=4).eval()
+    train.start_from(new, old)
+    x = torch.rand(1, 3, 64, 64)
+    for mine, its in zip(new(x), old(x), strict=True):
+        torch.testing.assert_close(mine, its)
+    train.start_from(new, new)
