@@ -11,12 +11,11 @@ import numpy as np
 from facecom.conditions import condition_of
 from facecom.data.folders import DISTORTED
 from facecom.errors import FacecomError
+from facecom.inference.gallery.rows import Added
 from facecom.inference.gallery.store import BOX, Key, State, needed, schema_of
 
 if TYPE_CHECKING:
     import pyarrow
-
-    from facecom.inference.gallery.people import Added
 
 #: Columns that are read of a corpus.
 COLUMNS = ("file", "size", "modified", "sha256", *BOX, "quality", "face_confidence", "embedding", "main", "reason")
@@ -46,7 +45,7 @@ def parts_of(folder: str | os.PathLike, made_by: Mapping[str, str]) -> list[Path
 
 
 def blocks_of(
-    parts: Sequence[Path], name: str | None, made_by: Mapping[str, str], found: "Added"
+    parts: Sequence[Path], name: str | None, made_by: Mapping[str, str], found: Added
 ) -> "Iterator[tuple[pyarrow.Table, dict[Key, State]]]":
     """(rows as `store.schema_of` has them, {(identity, file): state} in their order), a file of the corpus at a time.
 

@@ -3,7 +3,6 @@
 import os
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 import numpy as np
@@ -12,7 +11,7 @@ import pandas as pd
 from facecom.errors import FacecomError
 from facecom.inference.gallery.approximate import LEAST_ROWS, WORTH_INDEX
 from facecom.inference.gallery.embedded import blocks_of, parts_of
-from facecom.inference.gallery.rows import made_by_of, photos_of, rows_of, state_of
+from facecom.inference.gallery.rows import Added, made_by_of, photos_of, rows_of, state_of
 from facecom.inference.gallery.store import KEYS, Store
 from facecom.inference.people.pooling import pool as pooled
 from facecom.inference.pipeline import Photo, collect, name_of, stream
@@ -28,19 +27,6 @@ PHOTOS_EACH = 10
 
 #: `strangers` are so many.
 STRANGERS = 10_000
-
-
-@dataclass
-class Added:
-    """What `Gallery.add` did, in photos. unreadable: (file, reason). Of `add_faces`, without: how many show no face, or
-    could not be read; crowded: how many show several, of which the largest near the middle counts."""
-
-    added: int = 0
-    unchanged: int = 0
-    replaced: int = 0
-    unreadable: list[tuple[str, str]] = field(default_factory=list)
-    without: int = 0
-    crowded: int = 0
 
 
 class Gallery:

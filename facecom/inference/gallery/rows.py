@@ -4,6 +4,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,19 @@ if TYPE_CHECKING:
 
 #: Of a file that vanished while it was read: the next run looks at it again.
 UNKNOWN: State = (-1, -1, "")
+
+
+@dataclass
+class Added:
+    """What `Gallery.add` did, in photos. unreadable: (file, reason). Of `add_faces`, without: how many show no face, or
+    could not be read; crowded: how many show several, of which the largest near the middle counts."""
+
+    added: int = 0
+    unchanged: int = 0
+    replaced: int = 0
+    unreadable: list[tuple[str, str]] = field(default_factory=list)
+    without: int = 0
+    crowded: int = 0
 
 
 def photos_of(photos: str | os.PathLike | Sequence[str | os.PathLike], name: str | None) -> Iterator[tuple[str, str]]:
