@@ -142,7 +142,8 @@ def strongest(landmarks: np.ndarray, scores: np.ndarray) -> Faces:
     return Faces(landmarks[kept], scores[kept], boxes[kept])
 
 
-def _shared(box: np.ndarray, others: np.ndarray) -> np.ndarray:
+def shared_areas(box: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """The area that a box [4] shares with each of others [F, 4] (x, y, width, height): float [F], square pixels."""
     low = np.maximum(box[:2], others[:, :2])
     high = np.minimum(box[:2] + box[2:], others[:, :2] + others[:, 2:])
     return np.clip(high - low, 0, None).prod(1)
@@ -150,13 +151,13 @@ def _shared(box: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 def overlaps(box: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Intersection over union of a box [4] with others [F, 4] (x, y, width, height): float [F], 0 to 1."""
-    shared = _shared(box, others)
+    shared = shared_areas(box, others)
     return shared / np.maximum(box[2:].prod() + others[:, 2:].prod(1) - shared, 1e-9)
 
 
 def covered(box: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Which part of the smaller of two boxes they share; arguments as for `overlaps`: float [F], 0 to 1."""
-    return _shared(box, others) / np.maximum(np.minimum(box[2:].prod(), others[:, 2:].prod(1)), 1e-9)
+    return shared_areas(box, others) / np.maximum(np.minimum(box[2:].prod(), others[:, 2:].prod(1)), 1e-9)
 
 
 def largest(faces: Faces, shape: Sequence[int]) -> int | None:

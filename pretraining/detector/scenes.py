@@ -11,7 +11,7 @@ import numpy as np
 
 from facecom.conditions import distort
 from facecom.conditions.jpeg import drawn_quality, through_jpeg
-from facecom.faces.detect import boxes_of, sides_of
+from facecom.faces.detect import boxes_of, shared_areas, sides_of
 from facecom.faces.yunet import mirror
 from pretraining.finder.framings import other_colours
 from pretraining.finder.no_face import without_face
@@ -26,6 +26,10 @@ CONDITION_SHARES = {"clean": 0.24, "noisy": 0.15, "rainy": 0.17, "occluded": 0.0
 }
 
 SEVERITY_SHARES = (0.2, 0.25, 0.35, 0.15, 0.05)
+
+#: A share of the scenes has a patchwork of other photos' details behind the faces: sides of a patch in pixels of its
+#: photo, by how much it is enlarged, how many, and how much of a face may be on one that is to have none.
+PATCHED, PATCH_SIDES, PATCH_SCALES, PATCHES, FACE_PART = 0.6, (20, 110), (0.5, 3.0), 16, 0.2
 
 #: A share of the faces lies on its side or stands on its head.
 TURNED = 0.25
@@ -93,9 +97,34 @@ def worsen(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
 def _background(rng, photos: list[Source], scenes: list[np.ndarray], size: tuple[int, int]) -> np.ndarray:
     source = photos[rng.integers(len(photos))]
     picture = without_face(rng, Photo(source.image, source.landmarks[0], []), scenes, PHOTO)
+    if rng.random() < PATCHED:
+        return _patchwork(rng, cv2.resize(picture, size[::-1], interpolation=cv2.INTER_LINEAR), photos)
     if rng.random() < 0.3:
         picture = cv2.GaussianBlur(picture, (0, 0), rng.uniform(1, 12))
     return cv2.resize(picture, size[::-1], interpolation=cv2.INTER_LINEAR)
+
+
+def _patchwork(rng, canvas: np.ndarray, photos: list[Source]) -> np.ndarray:
+    """The canvas with details of photos laid on it: clothes, hands, hair, letters, an eye alone: what looks like a face
+    to a network that has seen heads only."""
+    height, width = canvas.shape[:2]
+    for _ in range(PATCHES * height * width // SCENE**2):
+        photo = photos[rng.integers(len(photos))]
+        limits = np.array(photo.image.shape[:2])
+        sides = np.minimum(np.exp(rng.uniform(*np.log(PATCH_SIDES), 2)).astype(int), limits - 1)
+        top, left = rng.integers(0, limits - sides)
+        part = np.array([left, top, sides[1], sides[0]], float)
+        faces = boxes_of(photo.landmarks)
+        if (shared_areas(part, faces) > FACE_PART * faces[:, 2] ** 2).any():
+            continue
+        patch = photo.image[top : top + sides[0], left : left + sides[1]]
+        scale = np.exp(rng.uniform(*np.log(PATCH_SCALES)))
+        shape = np.clip(sides * scale, 8, [height, width]).astype(int)
+        patch = cv2.resize(patch, shape[::-1].tolist(), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+        patch = patch[:, ::-1] if rng.random() < 0.5 else patch
+        top, left = rng.integers(0, [height, width] - shape + 1)
+        canvas[top : top + shape[0], left : left + shape[1]] = patch
+    return canvas
 
 
 def _lay(

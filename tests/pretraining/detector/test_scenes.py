@@ -125,3 +125,14 @@ def test_each_turn_starts_from_a_network_without_turns():
     for mine, its in zip(new(x), old(x), strict=True):
         torch.testing.assert_close(mine, its)
     train.start_from(new, new)
+
+
+def test_a_patchwork_has_details_and_no_face(photos):
+    canvas = np.zeros((256, 256, 3), np.uint8)
+    done = scenes._patchwork(np.random.default_rng(0), canvas.copy(), photos)
+    assert (done != canvas).any(2).mean() > 0.3
+    whole = Source(photos[0].image, np.stack([face_at(112, 112, 400).numpy()]), np.ones(1, bool))
+    assert (scenes._patchwork(np.random.default_rng(0), canvas.copy(), [whole]) != canvas).any(), "parts of a face"
+    small = np.stack([face_at(x, y, 24).numpy() for x in range(12, 224, 24) for y in range(12, 224, 24)])
+    crowd = Source(photos[0].image, small, np.ones(len(small), bool))
+    assert (scenes._patchwork(np.random.default_rng(0), canvas.copy(), [crowd]) == canvas).all(), "whole faces"
