@@ -11,9 +11,10 @@ on; the judges are unseen):
 - `copies`: FACECOM's own distorted copies, glare left out.
 
 `train.py` runs as a user would run it, on folders of 10, 30 and 60 people; the figures are those of other people.
-A row a figure: `domain,people,photos,way,metric,value,low,high,count`; ways: shipped, adapted (`--epochs 0`), trained
-(as `train.py` does by itself), and unguarded (as before version 0.2.0: random pairs, no adaptation, no anchor, every
-epoch that seems better is kept).
+A row a figure: `domain,people,photos,way,metric,value,low,high,count`; `threshold far` and `threshold tar`: what passes
+at the threshold that the weights bring along. Ways: shipped, nameless (`--epochs 0` on the photos without folders of
+people), adapted (`--epochs 0`), trained (as `train.py` does by itself), and unguarded (as before version 0.2.0: random
+pairs, no adaptation, no anchor, every epoch that seems better is kept).
 """
 
 import argparse
@@ -43,7 +44,7 @@ from facecom.evaluation.results import write_rows  # noqa: E402
 from facecom.faces.aligner import Aligner  # noqa: E402
 from facecom.faces.crops import Crops, load_crops  # noqa: E402
 from facecom.models import checkpoint, mirror  # noqa: E402
-from facecom.training import preparation, recipes  # noqa: E402
+from facecom.training import preparation, recipes, unlabelled  # noqa: E402
 from facecom.training.samples import evaluation_batches  # noqa: E402
 from facecom.training.siamese import SiameseJob  # noqa: E402
 
@@ -55,9 +56,12 @@ PEOPLE, MOST_PHOTOS, FEW_PHOTOS = (10, 30, 60), 30, 5
 #: People who judge, at most.
 JUDGES = 150
 
-DOMAINS, WAYS = ("infrared", "tight", "copies"), ("adapted", "trained", "unguarded")
+DOMAINS, WAYS = ("infrared", "tight", "copies"), ("nameless", "adapted", "trained", "unguarded")
 
 METRICS = ("tar@far=1e-3", "tar@far=1e-4", "eer", "auc")
+
+#: What `protocols.threshold_transfer` calls what passes at the first threshold, and what it is called here.
+AT_THRESHOLD = {"far": "threshold far", "tar": "threshold tar"}
 
 #: Share of the people of the encoder's crops that it has not seen (`pretraining/targets/people.py`).
 UNSEEN = 0.05
@@ -153,15 +157,31 @@ def crops_once(table: pd.DataFrame, aligner, **options) -> tuple[pd.DataFrame, C
     return table, Crops(table["path"].tolist(), landmarks, aligner, array)
 
 
+def without_names(folder: Path) -> Path:
+    """Links the photos of `training_folder` into one folder, without names."""
+    loose = folder / "loose"
+    loose.mkdir(exist_ok=True)
+    for number, path in enumerate(sorted((folder / "train").rglob("*.*"))):
+        link = loose / f"{number}{path.suffix}"
+        if not link.is_symlink():
+            link.symlink_to(path.resolve())
+    return loose
+
+
 def trained(way: str, folder: Path, args) -> Path:
     """The weights that train.py makes of a folder."""
     output = folder / f"{way}.pt"
-    flags = ["--data_dir", folder, "--run_dir", folder / way, "--output", output, "--quiet", "--workers", "0"]
-    flags += ["--epochs", "0"] if way == "adapted" else ["--epochs", str(args.epochs)] if args.epochs else []
+    data = without_names(folder) if way == "nameless" else folder
+    flags = ["--data_dir", data, "--run_dir", folder / way, "--output", output, "--quiet", "--workers", "0"]
+    epochs = 0 if way in ("nameless", "adapted") else args.epochs
+    flags += [] if epochs is None else ["--epochs", str(epochs)]
     flags += ["--no-adapt", "--lr", "1e-5"] if way == "unguarded" else []
     parser = training.arguments("siamese", ROOT, "")
     settings = cli.parse(parser, [str(flag) for flag in flags], recipes.SIAMESE)
-    with mock.patch.object(preparation, "load_crops", crops_once):
+    with (
+        mock.patch.object(preparation, "load_crops", crops_once),
+        mock.patch.object(unlabelled, "load_crops", crops_once),
+    ):
         with mock.patch.object(SiameseJob, "REMEMBERS", way != "unguarded"):
             training.train(settings, "siamese")
     return output
@@ -176,8 +196,12 @@ def judged(weights: Path | None, table: pd.DataFrame) -> list[dict]:
     with torch.inference_mode():
         for (x,) in evaluation_batches(crops, eval_transform(size, mean, std)):
             found.append(mirror.embed(loaded.model, x, loaded.preprocessing["mirror"])[0].numpy())
-    rows = protocols.cross_photo(table, np.concatenate(found), conditions=["all"])
-    return [row for row in rows if row["metric"] in METRICS]
+    embeddings = np.concatenate(found)
+    rows = protocols.cross_photo(table, embeddings, conditions=["all"])
+    rows = [row for row in rows if row["metric"] in METRICS]
+    # Every photo with every other, whatever its condition.
+    passing = protocols.threshold_transfer(table.assign(condition="clean"), embeddings, loaded.operating_points[:1])
+    return rows + [row | {"metric": AT_THRESHOLD[row["metric"]]} for row in passing]
 
 
 def with_earlier(output: str, found: list[dict]) -> list[dict]:
@@ -224,7 +248,9 @@ def get_args_parser() -> argparse.ArgumentParser:
     parser.add_argument("--faces", type=Path, required=True, help="table of aligned crops (parquet)")
     parser.add_argument("--domains", nargs="+", choices=DOMAINS, default=DOMAINS, help="which of the domains")
     parser.add_argument("--people", nargs="+", type=int, choices=PEOPLE, default=PEOPLE, help="how many to train on")
-    parser.add_argument("--ways", nargs="+", choices=WAYS, default=("adapted", "trained"), help="which ways to train")
+    parser.add_argument(
+        "--ways", nargs="+", choices=WAYS, default=("nameless", "adapted", "trained"), help="which ways to train"
+    )
     parser.add_argument("--crops", type=Path, help="file that keeps the crops for the next run (.npz)")
     parser.add_argument("--epochs", type=int, help="at most (default: what train.py takes)")
     parser.add_argument(

@@ -84,13 +84,18 @@ def train(args: argparse.Namespace, task: str) -> dict:
         warnings.warn(
             "--glare and --collages are of version 0.1.0 and do nothing any more", FacecomWarning, stacklevel=1
         )
-    from facecom.training import distributed  # here, so that --help is instant
+    from facecom.training import (
+        distributed,  # here, so that --help is instant
+        unlabelled,
+    )
     from facecom.training.gender import GenderJob
     from facecom.training.loop import run
     from facecom.training.siamese import SiameseJob
 
     job = GenderJob if task == "gender" else SiameseJob
     with distributed.joined(args.device):
-        best = run(job, recipes.resolve(args, task))
+        args = recipes.resolve(args, task)
+        loose = unlabelled.folder_of(args.data_dir) if task == "siamese" else None
+        best = unlabelled.run(args, loose) if loose else run(job, args)
         print(f"best epoch {best['epoch']}: {args.output}")
     return best

@@ -65,12 +65,19 @@ class SiameseNet(nn.Module):
 
     def embed_with_quality(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """(embeddings float32 [B, 128], quality float32 [B] in 0 to 1; NaN where the network has no quality head)."""
-        hidden = self.projection[1](self.projection[0](self.neck(self.encoder(x))))
-        embeddings = F.normalize(self.projection[2](hidden).float(), dim=1)
+        hidden = self.hidden(x)
+        return F.normalize(self.projection[2](hidden).float(), dim=1), self.quality_of(hidden)
+
+    def hidden(self, x: torch.Tensor) -> torch.Tensor:
+        """The layer that embedding and quality are made of: [B, 512]. x: as for `embed`."""
+        return self.projection[1](self.projection[0](self.neck(self.encoder(x))))
+
+    def quality_of(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Quality float32 [B], 0 to 1, of what `hidden` gives; NaN where the network has no quality head."""
         if self.quality is None:
-            return embeddings, torch.full_like(embeddings[:, 0], torch.nan)
+            return hidden.new_full((len(hidden),), torch.nan, dtype=torch.float32)
         # The quality is learned from the features, never the features from the quality.
-        return embeddings, torch.sigmoid(self.quality(hidden.detach()).float()).squeeze(1)
+        return torch.sigmoid(self.quality(hidden.detach()).float()).squeeze(1)
 
     def forward(self, x1: torch.Tensor, x2: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The embeddings of both photos, float32 [B, 128] each."""

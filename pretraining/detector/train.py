@@ -178,7 +178,8 @@ def main(args):
         if step % args.every == 0 or step == args.steps:
             means = dict(zip(("score", "turn", "place", "error"), np.mean(totals, 0), strict=True))
             row = {"step": step, "seconds": round(time.perf_counter() - start)} | means
-            keep(args, run_dir, parts, averaged.module, {k: round(float(v), 4) for k, v in row.items()}, len(photos))
+            row = {name: value if isinstance(value, int) else round(float(value), 4) for name, value in row.items()}
+            keep(args, run_dir, parts, averaged.module, row, len(photos))
             totals = []
 
 

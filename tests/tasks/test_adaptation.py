@@ -6,14 +6,16 @@ import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from scripts import load, train
 
 from facecom import cli
+from facecom.errors import FacecomError
 from facecom.models import checkpoint
 from facecom.models.initial import initial_model
-from facecom.training import adaptation, recipes, siamese
+from facecom.training import adaptation, recipes, siamese, unlabelled
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -131,3 +133,49 @@ def test_gender_starts_from_the_shipped_network_of_its_task():
     assert init("--recipe", "published") == "imagenet"
     assert initial_model("gender", "shipped").whole and initial_model("siamese", "shipped").whole
     assert not initial_model("gender", "face").whole
+
+
+@pytest.fixture(scope="module")
+def loose(sample_b, tmp_path_factory):
+    """The same photos in one folder, without names."""
+    folder = tmp_path_factory.mktemp("loose")
+    for number, path in enumerate(sorted((sample_b / "train").glob("*/*.jpg"))):
+        shutil.copy(path, folder / f"{number}.jpg")
+    return folder
+
+
+def test_photos_without_names_adapt_by_people_of_their_looks(loose, siamese_file, tmp_path, capsys, monkeypatch):
+    found = []
+    halves = lambda rows: 1 + (np.arange(len(rows)) >= len(rows) // 2)  # noqa: E731
+    monkeypatch.setattr(unlabelled, "group", lambda rows, threshold: found.append(threshold) or halves(rows))
+    monkeypatch.setattr(adaptation, "adapt", lambda outputs, people: adaptation.fit(outputs, people, 0.8, 0.7))
+    content, count = adapt(loose, tmp_path, "--init", siamese_file), len(list(loose.iterdir()))
+    said = capsys.readouterr().out
+    assert f"photos without names: {count} with a face, of 2 people by their looks" in said
+    start = checkpoint.load(siamese_file)
+    assert found == [0.8] and "the threshold stays 0.800" in said
+    assert content["operating_points"] == start.operating_points and content["epoch"] == 0
+    assert content["adaptation"]["people"] == 2 and content["adaptation"]["photos"] == count
+    changed = [name for name, one in start.model.state_dict().items() if not torch.equal(one, content["model"][name])]
+    assert changed == ["projection.2.weight", "projection.2.bias"]
+    assert (tmp_path / "run" / "args.yaml").is_file()
+
+
+def test_photos_without_names_train_nothing_more(loose, siamese_file, tmp_path):
+    places = ("--data_dir", loose, "--run_dir", tmp_path / "run", "--output", tmp_path / "best.pt", "--quiet")
+    for flags, line in (
+        (("--init", siamese_file, "--epochs", 3), "photos without names: --epochs 0 adapts a network to them"),
+        (("--init", "none", "--epochs", 0), "photos without names: --init none has nothing to adapt"),
+    ):
+        with pytest.raises(FacecomError, match=line):
+            train("B", *places, *flags)
+    assert not (tmp_path / "best.pt").exists()
+
+
+def test_where_photos_have_no_names(loose, sample_b, tmp_path):
+    assert unlabelled.folder_of(loose) == loose
+    assert unlabelled.folder_of(sample_b) is None and unlabelled.folder_of(tmp_path) is None
+    (tmp_path / "train").mkdir()
+    shutil.copy(loose / "0.jpg", tmp_path / "train")
+    assert unlabelled.folder_of(tmp_path) == tmp_path / "train"
+    assert unlabelled.folder_of(tmp_path / "nowhere") is None
