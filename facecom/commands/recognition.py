@@ -104,6 +104,17 @@ def known_people(args, siamese, options, table=None):
 
     table: photos that may be copies of the folder's (None: not looked for). Raises FacecomError.
     """
+    from facecom.inference import strangers
+    from facecom.inference.verifier import decide_at
+
+    known, point = read_people(args, siamese, options, table), decide_at(siamese, args.far)
+    found = strangers.passing(known.templates.faces, known.table.identity.to_numpy(str), point["threshold"])
+    strangers.warn_of(found, point["far"])
+    return known
+
+
+def read_people(args, siamese, options, table):
+    """As `known_people`, without a look at whether the operating point holds among them."""
     from facecom.data import folders
     from facecom.inference import submission
     from facecom.inference.gallery import Gallery, is_gallery

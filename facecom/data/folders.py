@@ -187,14 +187,16 @@ def photo_folder(path: str | Path, task: str) -> Path:
 def split_folders(data_dir: str | Path, task: str) -> tuple[Path, Path | None]:
     """The folders `train` and `val` of a data set; val is None where there is none.
 
-    data_dir: holds them itself, or the organisers' folders above them. task: `A` or `B`.
-    Raises FacecomError where there is no `train`.
+    data_dir: holds them itself, or the organisers' folders above them, or is what `train` would be: folders of people,
+    or of men and women. task: `A` or `B`. Raises FacecomError for everything else.
     """
     data_dir = _existing(data_dir, "fetch the data with download_data.py, or draw some with download_data.py --sample")
     for place in ("", f"Task_{task}", f"Comys_Hackathon5/Task_{task}"):
         train, val = data_dir / place / "train", data_dir / place / "val"
         if train.is_dir():
             return train, val if val.is_dir() else None
+    if layout(data_dir) == {"A": "genders", "B": "identities"}[task]:
+        return data_dir, None
     raise FacecomError(f"{data_dir}: no folder `train` in it; --data_dir names the folder that holds train/ and val/")
 
 

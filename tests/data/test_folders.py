@@ -107,6 +107,21 @@ def test_split_folders_finds_the_organisers_layout(tmp_path):
         folders.split_folders(tmp_path / "nowhere", "B")
 
 
+def test_folders_of_people_are_a_train_of_their_own(tmp_path):
+    for name in ("Ann", "Bob", "male", "female"):
+        (tmp_path / "all" / name).mkdir(parents=True)
+        (tmp_path / "all" / name / "1.jpg").write_bytes(b"")
+    assert folders.split_folders(tmp_path / "all", "A") == (tmp_path / "all", None)
+    with pytest.raises(FacecomError, match="no folder `train`"):
+        folders.split_folders(tmp_path / "all", "B")  # people called male and female: it is Task A's folder
+    for name in ("male", "female"):
+        (tmp_path / "all" / name / "1.jpg").unlink()
+        (tmp_path / "all" / name).rmdir()
+    assert folders.split_folders(tmp_path / "all", "B") == (tmp_path / "all", None)
+    with pytest.raises(FacecomError, match="no folder `train`"):
+        folders.split_folders(tmp_path / "all" / "Ann", "B")
+
+
 def test_facecom_has_the_stated_counts(facecom_val):
     table = folders.task_b_table(facecom_val)
     assert table["identity"].nunique() == 222

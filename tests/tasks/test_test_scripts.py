@@ -13,6 +13,7 @@ from scripts import rows_of, run
 import facecom
 from facecom.data.folders import task_b_table
 from facecom.data.images import read_photo
+from facecom.inference import strangers
 
 torch.set_num_threads(1)
 
@@ -168,6 +169,16 @@ def test_too_many_photos_for_all_pairs(here, flat, siamese_file, monkeypatch, ca
     assert run("B", "--weights", siamese_file, "--img_dir", flat) == 2
     assert "error: 5 photos make 10 pairs: --nearest K" in capsys.readouterr().err
     assert not Path("submission.csv").exists()
+
+
+def test_a_gallery_in_which_too_many_pass_says_so(here, flat, sample_b, siamese_file, monkeypatch, recwarn):
+    """To a network with random weights many are one person; four people have six pairs."""
+    flags = ("--weights", siamese_file, "--img_dir", flat, "--gallery", sample_b / "val", "--no-amp")
+    for least, said in ((1, True), (7, False)):
+        monkeypatch.setattr(strangers, "PEOPLE", least)
+        recwarn.clear()
+        run("B", *flags)
+        assert any("of two people in the gallery" in str(one.message) for one in recwarn) == said
 
 
 def test_a_gallery_names_each_photo(here, flat, sample_b, siamese_file):
