@@ -19,7 +19,7 @@ def on_identities(args, siamese, threshold, options):
     table = folders.task_b_table(args.img_dir)
     testing.look_for_copies(args, siamese, table.path)
     written = submission.write_identities(table, siamese, threshold, args.output, **options)
-    points = siamese.operating_points(args.far)
+    points = siamese.operating_points(args.far) if args.threshold is None else [point_of(args, siamese)]
     templates = siamese.templates(written.values)
     rows = protocols.all_task_b(table, templates, points, args.seed, unsure=~templates.told)
     scoring.show(rows, args.report)
@@ -105,11 +105,14 @@ def known_people(args, siamese, options, table=None):
     table: photos that may be copies of the folder's (None: not looked for). Raises FacecomError.
     """
     from facecom.inference import strangers
-    from facecom.inference.verifier import decide_at
 
-    known, point = read_people(args, siamese, options, table), decide_at(siamese, args.far)
-    found = strangers.passing(known.templates.faces, known.table.identity.to_numpy(str), point["threshold"])
-    strangers.warn_of(found, point["far"])
+    known = read_people(args, siamese, options, table)
+    point = point_of(args, siamese)
+    if point["far"]:
+        people = known.table.identity.to_numpy(str)
+        strangers.warn_of(
+            strangers.passing(known.templates.faces, people, point["threshold"], point["far"]), point["far"]
+        )
     return known
 
 
@@ -123,7 +126,9 @@ def read_people(args, siamese, options, table):
     if is_gallery(args.gallery):
         if args.same_photo == "on":
             raise FacecomError(f"--same_photo on: {args.gallery} holds faces alone: give a folder of photos")
-        gallery = Gallery(args.gallery, FaceVerifier.of(siamese, args.far))
+        verifier = FaceVerifier.of(siamese, args.far)
+        verifier.threshold, verifier.far = (point_of(args, siamese)[name] for name in ("threshold", "far"))
+        gallery = Gallery(args.gallery, verifier)
         known = gallery.known()
         print(gallery.about())
         return known
@@ -211,15 +216,23 @@ def main(args: argparse.Namespace, here: Path) -> int:
     return answer(args, here)
 
 
-def answer(args: argparse.Namespace, here: Path) -> int:
-    from facecom.evaluation.operating_points import in_words
+def point_of(args: argparse.Namespace, siamese) -> dict:
+    """What decides: the operating point of `--far`, or `--threshold`, of which nobody knows how many pass."""
     from facecom.inference.verifier import decide_at
 
+    return decide_at(siamese, args.far) if args.threshold is None else {"threshold": args.threshold, "far": None}
+
+
+def answer(args: argparse.Namespace, here: Path) -> int:
+    from facecom.evaluation.operating_points import in_words
+
     testing.refuse_beside_all_faces(args)
+    if args.threshold is not None and not 0 <= args.threshold <= 2:
+        raise FacecomError(f"--threshold: {args.threshold:g}: a distance is from 0 to 2")
     way = way_of(args, here)  # a wrong folder is said before the network is loaded
     refuse_what_does_nothing(args, way)
     siamese, options = testing.set_up(args, "siamese", here)
-    point = decide_at(siamese, args.far)
+    point = point_of(args, siamese)
     threshold = point["threshold"]
     print(f"same person up to a distance of {threshold:.3f} ({in_words(point)})")
     written, pairs = way(args, siamese, threshold, options)
@@ -260,6 +273,8 @@ def arguments(description: str) -> argparse.ArgumentParser:
     )
     group.add_argument("--far", type=float, help="decide at the operating point stored for this false accept rate "
                        "(default: the first one stored, 1e-3)")  # fmt: skip
+    group.add_argument("--threshold", type=float, metavar="D", help="decide at this distance instead, 0 to 2, such "
+                       "as one that your own people settle")  # fmt: skip
     group.add_argument(
         "--same_photo",
         choices=("auto", "on", "off"),

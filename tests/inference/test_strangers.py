@@ -33,6 +33,18 @@ def test_faces_that_cannot_be_read_do_not_count():
     assert np.isnan(passing(at(0, 5), np.array(["a", "a"]), 0.5).rate)
 
 
+def test_a_threshold_of_ones_own_keeps_to_the_promise():
+    rng = np.random.default_rng(0)
+    faces = rng.normal(size=(60, 8)).astype(np.float32)
+    faces /= np.linalg.norm(faces, axis=1, keepdims=True)
+    people = np.arange(60) // 2
+    found = passing(faces, people, 1.2, far=0.01)
+    assert found.pairs == 60 * 59 // 2 - 30
+    within = passing(faces, people, found.holds_at - 1e-4)
+    assert within.passing == int(0.01 * found.pairs) and passing(faces, people, found.holds_at).rate > 0.01
+    assert passing(faces, people, 1.2, far=0.001).holds_at is None, "of one or two pairs nobody knows a rate"
+
+
 def test_of_many_photos_some_are_drawn(monkeypatch):
     monkeypatch.setattr(strangers, "MOST", 10)
     found = passing(at(*range(100)), np.arange(100), 0.01)
@@ -43,6 +55,7 @@ def test_of_many_photos_some_are_drawn(monkeypatch):
     ("found", "far", "said"),
     [
         (Passing(40, 10_000, 12), 1e-3, "40 pass, 4 in 1,000 where 1 is promised"),
+        (Passing(40, 10_000, 12, 0.91287), 1e-3, "or --threshold 0.912 keeps to it"),
         (Passing(25, 10_000, 12), 1e-3, None),  # 2.5 times as many: nobody knows
         (Passing(400, 10_000, 1), 1e-3, None),  # one person under two names
         (Passing(400, 10_000, 12), None, None),  # nothing is promised

@@ -171,7 +171,7 @@ def test_too_many_photos_for_all_pairs(here, flat, siamese_file, monkeypatch, ca
     assert not Path("submission.csv").exists()
 
 
-def test_a_gallery_in_which_too_many_pass_says_so(here, flat, sample_b, siamese_file, monkeypatch, recwarn):
+def test_a_gallery_in_which_too_many_pass_says_so(here, flat, sample_b, siamese_file, monkeypatch, recwarn, capsys):
     """To a network with random weights many are one person; four people have six pairs."""
     flags = ("--weights", siamese_file, "--img_dir", flat, "--gallery", sample_b / "val", "--no-amp")
     for least, said in ((1, True), (7, False)):
@@ -179,6 +179,13 @@ def test_a_gallery_in_which_too_many_pass_says_so(here, flat, sample_b, siamese_
         recwarn.clear()
         run("B", *flags)
         assert any("of two people in the gallery" in str(one.message) for one in recwarn) == said
+    recwarn.clear()
+    assert run("B", *flags, "--threshold", 0.3) == 0
+    assert not any("of two people in the gallery" in str(one.message) for one in recwarn), "nothing is promised"
+    told = [row for row in rows_of(here / "submission.csv") if row["same"]]
+    assert told and all((float(row["distance"]) <= 0.3) == (row["same"] == "1") for row in told)
+    assert run("B", *flags, "--threshold", 2.5) == 2
+    assert capsys.readouterr().err.endswith("error: --threshold: 2.5: a distance is from 0 to 2\n")
 
 
 def test_a_gallery_names_each_photo(here, flat, sample_b, siamese_file):
