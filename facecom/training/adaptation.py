@@ -4,7 +4,8 @@ Photos of one origin share a direction in the embedding that says how they were 
 photos of one person differ along some directions more than along others. Taking off the mean and dividing by the
 within-person spread (WCCN: Hatch, Kajarekar and Stolcke, Interspeech 2006) is linear, so it goes into the network's
 last layer. How much of either is done follows from how far the people's mean lies from the encoder's centre, against
-what chance would do with so few people: photos like those that the encoder has learned from stay as they are.
+how far people lie from each other and what chance would do with so few of them: photos like those that the encoder has
+learned from stay as they are.
 
 outputs: float32 [N, V, D], what the last layer gives before it is scaled to unit length, for V views of a photo (itself
 and its mirror image); an embedding is the mean of the views' unit vectors, of unit length again.
@@ -19,9 +20,10 @@ from torch import nn
 #: A `SiameseNet`'s last layer.
 LAST = "projection.2"
 
-#: With fewer people nothing is known, and where their mean lies less far out than that, in units of what chance does,
-#: nothing is done.
-LEAST_PEOPLE, SHIFTED = 4, 2.0
+#: With fewer people nothing is known, and nothing is done where their mean lies less far out than `SHIFTED`, in units
+#: of what chance does, or than `OFFSET`, in units of how far people lie from each other: of photos that the encoder
+#: knows it is at most .014, of another camera .05 to .34, however many people there are.
+LEAST_PEOPLE, SHIFTED, OFFSET = 4, 2.0, 0.03
 
 #: Share of the within-person spread that is divided by, for a mean that is known exactly.
 WHITENED = 0.4
@@ -46,6 +48,12 @@ class Adaptation:
     shift: float
     people: int
     photos: int
+
+    @property
+    def offset(self) -> float:
+        """The squared distance of the people's mean from the encoder's centre over their own variance, what chance does
+        taken off: the same whatever their number."""
+        return (self.shift - 1) / max(self.people, 1)
 
     @property
     def nothing(self) -> bool:
@@ -101,11 +109,11 @@ def shift_of(means: np.ndarray) -> float:
 
 
 def adapt(outputs: np.ndarray, people: np.ndarray) -> Adaptation:
-    """The adaptation to these photos, as much of it as their people's mean calls for: nothing below `SHIFTED`; else the
-    share `1 - 1 / shift` of the mean (James and Stein, 1961: with few people it is known badly), and `WHITENED`
-    times as much of the within-person spread, where anybody has two photos."""
+    """The adaptation to these photos, as much of it as their people's mean calls for: nothing below `SHIFTED` or
+    `OFFSET`; else the share `1 - 1 / shift` of the mean (James and Stein, 1961: with few people it is known badly), and
+    `WHITENED` times as much of the within-person spread, where anybody has two photos."""
     made = fit(outputs, people, 0.0, 1.0)
-    if made.shift < SHIFTED:
+    if made.shift < SHIFTED or made.offset < OFFSET:
         return made
     share = 1 - 1 / made.shift
     several = made.photos > made.people  # else photos differ from their mirror images alone

@@ -67,6 +67,11 @@ class Job:
         """Lines for the user at the end, the best weights being in the network."""
         return []
 
+    def settle(self, content: dict) -> dict | None:
+        """What comes once after the choice, the best weights being in the network: `content` (arguments of
+        `checkpoint.save`) with what has changed, or None."""
+        return None
+
     def batches(self, epoch: int) -> DataLoader:
         """The training batches of an epoch: views float32 [B, 3, S, S] and numbers float32 [B] in tuples."""
         raise NotImplementedError

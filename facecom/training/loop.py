@@ -121,6 +121,9 @@ def fit(job: Job, args: argparse.Namespace, resume: Path | None = None) -> dict[
     job.model.load_state_dict(best["model"])
     for line in job.finish():
         print(line)
+    names = ("epoch", "metrics", "args", "adaptation", "model", *job.content())
+    if (settled := job.settle({name: best[name] for name in names})) and distributed.first():
+        checkpoint.save(args.output, **settled)
     return next(row for row in rows if row["epoch"] == best["epoch"])
 
 

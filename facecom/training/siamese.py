@@ -1,5 +1,6 @@
 """Task B's side of training: pairs, contrastive loss, and what held-back people say about each epoch."""
 
+from collections.abc import Sequence
 from copy import deepcopy
 
 import numpy as np
@@ -58,28 +59,54 @@ class SiameseJob(Job):
         self.start_figures: dict[str, list[float]] = {}
         self.gain: adaptation.Gain | None = None
         self.adaptation: adaptation.Adaptation | None = None
+        #: The last layer before it was adapted; None where it never is to be.
+        self.plain: dict[str, torch.Tensor] | None = None
 
     def prepare(self):
         """Closed-form adaptation to the training people (`adaptation.py`), where the network knows people already."""
         if not self.gentle or not self.args.adapt:
             return
-        table, crops = self.sets["train"]
         self.stages["shipped"] = self.embeddings(SHOWN)
-        rows = np.flatnonzero(adaptation.some_people(table["identity"].to_numpy(), MOST_FITTED, self.args.seed))
-        outputs = self.answers(self.outputs, [crops[row] for row in rows])
-        made = adaptation.adapt(outputs, table["identity"].to_numpy(str)[rows])
+        made, last = self.adaptation_to(("train",)), self.model.get_submodule(adaptation.LAST)
+        self.plain = deepcopy(last.state_dict())
         if not made.nothing:
-            last = self.model.get_submodule(adaptation.LAST)
-            before = deepcopy(last.state_dict())
             adaptation.fold(self.model, made)
             adapted = self.embeddings(SHOWN)
             if self.compare(self.stages["shipped"]["held"], adapted["held"]).sure:
-                last.load_state_dict(before)
+                last.load_state_dict(self.plain)
+                self.plain = None
                 print("adaptation: held-back people are told apart better without it, so the network stays as it is")
                 return
             self.adaptation, self.stages["adapted"] = made, adapted
             self.anchored = Anchored(self.model, self.args.layers, self.args.margin)
         print(said_of(made))
+
+    def adaptation_to(self, names: Sequence[str]) -> adaptation.Adaptation:
+        """The adaptation of the network as it is to the people of these sets; of held-back ones their clean photos."""
+        crops: list[np.ndarray] = []
+        people: list[str] = []
+        for name in names:
+            table, own = self.sets[name]
+            kept = adaptation.some_people(table["identity"].to_numpy(), MOST_FITTED, self.args.seed)
+            kept &= (table["condition"] == "clean").to_numpy() | (name == "train")
+            crops += [own[row] for row in np.flatnonzero(kept)]
+            people += table["identity"][kept].tolist()
+        return adaptation.adapt(self.answers(self.outputs, crops), np.array(people))
+
+    def settle(self, content):
+        """Where the start is what is kept, the adaptation is fitted once more, to the held-back people too: they have
+        said what they had to say, and it helps the more the more people it knows."""
+        if self.plain is None or content["epoch"]:
+            return None
+        last = self.model.get_submodule(adaptation.LAST)
+        last.load_state_dict(self.plain)
+        made = self.adaptation_to(("train", "held"))
+        if made.nothing:
+            self.model.load_state_dict(content["model"])
+            return None
+        adaptation.fold(self.model, made)
+        print(f"with the held-back people, whose threshold stays: {said_of(made)}")
+        return content | {"model": self.model, "adaptation": made.about()}
 
     def outputs(self, x: torch.Tensor) -> torch.Tensor:
         """What the last layer gives for photos and, where the network looks at them, their mirror images: [B, V, D]."""
@@ -115,12 +142,13 @@ class SiameseJob(Job):
         return {GAIN: self.gain.mean, f"{GAIN}_low": self.gain.low, f"{GAIN}_high": self.gain.high}
 
     def state(self):
-        return {"start_figures": self.start_figures} | ({"start": self.anchored.state()} if self.gentle else {})
+        state = {"start_figures": self.start_figures, "plain": self.plain}
+        return state | ({"start": self.anchored.state()} if self.gentle else {})
 
     def resume(self, content):
         super().resume(content)
         state = content["training"]["job"]
-        self.start_figures = state["start_figures"]
+        self.start_figures, self.plain = state["start_figures"], state["plain"]
         if self.gentle:
             self.anchored.resume(state["start"])
 
@@ -221,6 +249,7 @@ def said_of(made: adaptation.Adaptation) -> str:
     if made.people < adaptation.LEAST_PEOPLE:
         return f"adaptation: {made.people} people are too few, so the network stays as it is"
     if made.nothing:
+        far += f" and {max(made.offset, 0):.3f} times that between people"
         return f"adaptation: {far}, as of photos that it knows, so the network stays as it is"
     white = f", whitened within people (shrinkage {made.shrinkage:.2f})" if made.shrinkage < 1 else ""
     return f"adaptation to {made.people} people, {made.photos} photos: {far}; {made.mean_share:.0%} of it off{white}"

@@ -47,7 +47,10 @@ def test_epochs_0_adapts_the_network_in_its_last_layer(sample_b, siamese_file, t
     assert "fine-tuned" not in said and content["epoch"] == 0
     about = content["adaptation"]
     assert about.pop("shift") > 0
-    assert about == {"mean_share": 1.0, "shrinkage": 0.5, "people": 2, "photos": 48}
+    assert about == {"mean_share": 1.0, "shrinkage": 0.5, "people": 4, "photos": 54}, "in the end of everybody"
+    assert "with the held-back people, whose threshold stays: adaptation to 4 people, 54 photos" in said
+    chosen = checkpoint.read(tmp_path / "run" / "best.pt")
+    assert chosen["adaptation"]["people"] == 2 and chosen["operating_points"] == content["operating_points"]
     before, after = checkpoint.load(siamese_file).model.state_dict(), content["model"]
     changed = [name for name in after if not torch.equal(before[name], after[name])]
     assert changed == ["projection.2.weight", "projection.2.bias"]
@@ -64,7 +67,8 @@ def test_what_held_back_people_refuse_is_undone(sample_b, siamese_file, tmp_path
     assert content["adaptation"] is None and all(torch.equal(start[name], content["model"][name]) for name in start)
 
 
-def test_no_adapt_and_too_few_people_leave_the_start_as_it_is(sample_b, siamese_file, tmp_path, capsys):
+def test_no_adapt_and_too_few_people_leave_the_start_as_it_is(sample_b, siamese_file, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(adaptation, "LEAST_PEOPLE", 5)
     for name, flags, said in (("off", ["--no-adapt"], ""), ("few", [], "adaptation: 2 people are too few")):
         content = adapt(sample_b, tmp_path / name, "--init", siamese_file, *flags)
         assert said in capsys.readouterr().out

@@ -107,6 +107,14 @@ def test_what_is_known_already_stays_as_it_is():
     assert np.allclose(made.embed(outputs), embeddings_of(outputs))
 
 
+def test_a_small_shift_of_many_people_is_none():
+    """Its size counts, not that so many people make sure of it: mean .1 in each of 16 directions is .01 of tr(B)."""
+    outputs, whose = people_of(2000, 1, between=1.0, within=0.01)
+    made = adapt(outputs + 0.1, whose)
+    assert made.shift > 10 * adaptation.SHIFTED and made.offset == pytest.approx(0.01, abs=0.005) and made.nothing
+    assert adapt(outputs[:30] + 1.0, whose[:30]).offset == pytest.approx(1, abs=0.3)
+
+
 def test_three_people_are_too_few():
     outputs, whose = people_of(3, 4)
     assert adapt(outputs + 100, whose).nothing
