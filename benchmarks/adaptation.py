@@ -11,7 +11,7 @@ on; the judges are unseen):
 - `copies`: FACECOM's own distorted copies, glare left out.
 
 `train.py` runs as a user would run it, on folders of 10, 30 and 60 people; the figures are those of other people.
-A row a figure: `domain,people,photos,way,metric,value,low,high,count`; `threshold far` and `threshold tar`: what passes
+A row a figure: `domain,people,photos,way,metric,value,low,high,count`; `far@threshold` and `tar@threshold`: what passes
 at the threshold that the weights bring along. Ways: shipped, nameless (`--epochs 0` on the photos without folders of
 people), adapted (`--epochs 0`), trained (as `train.py` does by itself), and unguarded (as before version 0.2.0: random
 pairs, no adaptation, no anchor, every epoch that seems better is kept).
@@ -61,7 +61,7 @@ DOMAINS, WAYS = ("infrared", "tight", "copies"), ("nameless", "adapted", "traine
 METRICS = ("tar@far=1e-3", "tar@far=1e-4", "eer", "auc")
 
 #: What `protocols.threshold_transfer` calls what passes at the first threshold, and what it is called here.
-AT_THRESHOLD = {"far": "threshold far", "tar": "threshold tar"}
+AT_THRESHOLD = {"far": "far@threshold", "tar": "tar@threshold"}
 
 #: Share of the people of the encoder's crops that it has not seen (`pretraining/targets/people.py`).
 UNSEEN = 0.05
@@ -211,7 +211,9 @@ def with_earlier(output: str, found: list[dict]) -> list[dict]:
     key = lambda row: (row["domain"], int(row["people"]), row["way"])  # noqa: E731
     new = {key(row) for row in found}
     kept = [row for row in pd.read_csv(output).to_dict("records") if key(row) not in new]
-    return sorted(kept + found, key=lambda row: (DOMAINS.index(row["domain"]), int(row["people"])))
+    order = ("shipped", *WAYS)
+    place = lambda row: (DOMAINS.index(row["domain"]), int(row["people"]), order.index(row["way"]))  # noqa: E731
+    return sorted(kept + found, key=place)
 
 
 def main(args: argparse.Namespace) -> None:

@@ -249,8 +249,9 @@ def said_of(made: adaptation.Adaptation) -> str:
     if made.people < adaptation.LEAST_PEOPLE:
         return f"adaptation: {made.people} people are too few, so the network stays as it is"
     if made.nothing:
-        far += f" and {max(made.offset, 0):.3f} times that between people"
-        return f"adaptation: {far}, as of photos that it knows, so the network stays as it is"
+        known = f"and {max(made.offset, 0):.3f} times that between people, as of photos that it knows"
+        why = "which may be chance: more people would tell" if made.offset >= adaptation.OFFSET else known
+        return f"adaptation: {far}, {why}; the network stays as it is"
     white = f", whitened within people (shrinkage {made.shrinkage:.2f})" if made.shrinkage < 1 else ""
     return f"adaptation to {made.people} people, {made.photos} photos: {far}; {made.mean_share:.0%} of it off{white}"
 
