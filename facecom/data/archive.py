@@ -39,7 +39,7 @@ def unpack(archive: str | Path, target: str | Path, task: str, quiet: bool = Fal
                 with source.open(entry) as packed, open(path, "xb") as file:
                     shutil.copyfileobj(packed, file, 1 << 18)
     except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, EOFError, zlib.error) as error:
-        raise FacecomError(f"{archive}: not a whole zip archive ({error}); fetch it again") from error
+        raise FacecomError(f"{archive}: not a whole zip archive ({error}); remove it and fetch it again") from error
 
 
 def _wanted(source: zipfile.ZipFile, archive: Path, task: str) -> list[tuple[zipfile.ZipInfo, str]]:
