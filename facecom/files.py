@@ -1,7 +1,8 @@
-"""Files and folders written whole or not at all; and an output whose reader may leave."""
+"""Files and folders written whole or not at all, and read without waiting; and an output whose reader may leave."""
 
 import contextlib
 import errno
+import hashlib
 import os
 import shutil
 import stat
@@ -237,6 +238,22 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def without_waiting(path: str, flags: int) -> int:
+    """For `open(..., opener=without_waiting)`: a pipe that has taken a file's place is not waited for."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def sha256_of(path: str | os.PathLike) -> str:
+    """Hexadecimal SHA-256 of a file of any size. Raises OSError for what cannot be read, or may never end."""
+    digest = hashlib.sha256()
+    with open(path, "rb", opener=without_waiting) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "not a file", str(path))
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def refuse_swollen(path: str | os.PathLike) -> None:

@@ -7,7 +7,6 @@ is called `X.part`.
 import codecs
 import contextlib
 import glob
-import hashlib
 import http.client
 import json
 import ssl
@@ -20,7 +19,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from facecom.errors import FacecomError
-from facecom.files import place_of, write_error, write_whole
+from facecom.files import place_of, sha256_of, write_error, write_whole
 
 TIMEOUT = 30  # seconds without a byte
 
@@ -156,7 +155,7 @@ def _settle(part: Path, path: Path, url: str, remedy: str) -> None:
         _discard(path)
         what = "a web page" if start.strip() else "nothing"
         raise FacecomError(f"{url}: the server sent {what} instead of the file; try again later, or {remedy}")
-    digest, record = sha256(part), _record(path)
+    digest, record = sha256_of(part), _record(path)
     if record.get("sha256", digest) != digest:
         part.unlink()
         raise FacecomError(
@@ -180,22 +179,13 @@ def _is_there(path: Path) -> bool:
     """Whether `path` is complete; one that came another way is recorded as it is."""
     if not path.is_file():
         return False
-    found = {"size": path.stat().st_size, "sha256": sha256(path)}
+    found = {"size": path.stat().st_size, "sha256": sha256_of(path)}
     record = _record(path)
     if "sha256" not in record:
         _write_record(path, {"url": None, **found})
     elif any(record[key] != found[key] for key in found):
         raise FacecomError(f"{path}: no longer the file that was downloaded; remove it to fetch it again")
     return True
-
-
-def sha256(path: str | Path) -> str:
-    """Hexadecimal SHA-256 of a file of any size."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _discard(path: Path) -> None:

@@ -1,8 +1,6 @@
 """From photos to the rows of a gallery: whose, which files, whether they are still the same, and what was seen."""
 
-import hashlib
 import os
-import stat
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
@@ -13,15 +11,13 @@ import numpy as np
 from facecom.data.folders import flat_table, listed_table, task_b_table
 from facecom.errors import FacecomError
 from facecom.faces.alignment import box_of
+from facecom.files import sha256_of
 from facecom.inference.ensemble import Ensemble
 from facecom.inference.gallery.store import State, schema_of
 from facecom.inference.pipeline import Batch
 
 if TYPE_CHECKING:
     import pyarrow
-
-#: Of a file that vanished while it was read: the next run looks at it again.
-UNKNOWN: State = (-1, -1, "")
 
 
 def photos_of(photos: str | os.PathLike | Sequence[str | os.PathLike], name: str | None) -> Iterator[tuple[str, str]]:
@@ -59,34 +55,10 @@ def made_by_of(siamese: Ensemble) -> dict[str, str]:
     return {"weights": weights, "prepared": "; ".join(ways)}
 
 
-def sha256_of(path: str | os.PathLike) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def state_of(file: str, before: State | None) -> State | None:
-    """Of a file now; `before` where its content is the same; None where it cannot be read, or never ends (a pipe)."""
-    try:
-        status = os.stat(file)
-        if not stat.S_ISREG(status.st_mode):
-            return None
-        if before is not None and before[:2] == (status.st_size, status.st_mtime_ns):
-            return before
-        digest = sha256_of(file)
-    except OSError:
-        return None
-    if before is not None and before[2] == digest:
-        return before
-    return status.st_size, status.st_mtime_ns, digest
-
-
 def rows_of(
     keys: Sequence[tuple[str, str]], states: Sequence[State | None], batch: Batch, made_by: dict
 ) -> "pyarrow.Table":
-    """The rows of a batch of photos."""
+    """The rows of a batch of photos. states: None for those that are to be left out."""
     import pyarrow as pa
 
     answers, count = batch.answers, len(keys)
@@ -97,11 +69,12 @@ def rows_of(
                 boxes[row] = box_of(landmarks)
     size = answers.outputs.shape[1]
     columns = [list(column) for column in zip(*keys, strict=True)]
-    columns += [list(column) for column in zip(*(state or UNKNOWN for state in states), strict=True)]
+    columns += [list(column) for column in zip(*(state or (0, 0, "") for state in states), strict=True)]
     columns += [[datetime.now(timezone.utc)] * count, *boxes.T, answers.quality, answers.confidence]
     columns += [pa.FixedSizeListArray.from_arrays(pa.array(np.ravel(answers.outputs), pa.float32()), size)]
     schema = schema_of(size, made_by)
-    return pa.Table.from_arrays(
+    rows = pa.Table.from_arrays(
         [pa.array(column, kind) if not isinstance(column, pa.Array) else column
          for column, kind in zip(columns, schema.types, strict=True)], schema=schema
     )  # fmt: skip
+    return rows.filter(pa.array([state is not None for state in states]))
