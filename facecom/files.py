@@ -103,6 +103,11 @@ def write_whole(path: str | os.PathLike, mode: str = "w", **open_kwargs) -> Iter
                 os.unlink(temporary)
 
 
+def is_unfinished(name: str) -> bool:
+    """Whether a file of this name is one that is being written, or that a killed writer has left."""
+    return name.startswith(PREFIX) and name.endswith(SUFFIX)
+
+
 def _lock(file: IO) -> bool:
     """Whether this process alone holds the file now, until it is closed or the process ends, however."""
     if fcntl is None:
@@ -121,7 +126,7 @@ def _sweep(folder: Path) -> None:
     _SWEPT.add(folder)
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name.startswith(PREFIX) and entry.name.endswith(SUFFIX) and entry.is_file(follow_symlinks=False):
+            if is_unfinished(entry.name) and entry.is_file(follow_symlinks=False):
                 with contextlib.suppress(OSError), open(entry.path, "rb") as file:
                     if _lock(file):
                         os.unlink(entry.path)
