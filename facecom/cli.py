@@ -107,7 +107,7 @@ def run(
             found = main(parse(parser, argv, recipes))
         code = found if isinstance(found, int) else 0
     except FacecomError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {_said_by(error)}", file=sys.stderr)
         code = 2
     except (KeyboardInterrupt, Terminated, RuntimeError) as error:
         if isinstance(error, RuntimeError) and signals.came is None:  # else torch's, of a worker that was stopped, too
@@ -118,6 +118,12 @@ def run(
         warnings.formatwarning = usual
         signals.restore()
     sys.exit(code)
+
+
+def _said_by(error: FacecomError) -> str:
+    """Its line; of an error in a worker process, torch would tell the way that it came, too."""
+    text = str(error)
+    return text.rpartition("FacecomError: ")[2].strip() if text.startswith("Caught FacecomError in") else text
 
 
 @contextlib.contextmanager
