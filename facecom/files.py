@@ -8,9 +8,9 @@ import shutil
 import stat
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from facecom.errors import FacecomError
 
@@ -183,6 +183,16 @@ def check_writable(path: str | os.PathLike) -> None:
             pass
     except OSError as error:
         raise FacecomError(write_error(path, error)) from error
+
+
+def refuse_to_replace(output: str | os.PathLike, flags: Mapping[str, Any]) -> None:
+    """Raises FacecomError where writing `output` would replace a file that one of the flags names, to be read.
+    flags: by name; values that are no paths of files, or lists of such, do not matter."""
+    for name, value in flags.items():
+        for one in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(one, str | os.PathLike) and os.path.isfile(one) and os.path.exists(output):
+                if os.path.samefile(one, output):
+                    raise FacecomError(f"cannot write {output}: --{name} reads it; choose another name")
 
 
 def write_error(path: str | os.PathLike, error: OSError) -> str:

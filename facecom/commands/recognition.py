@@ -205,6 +205,7 @@ def answer(args: argparse.Namespace, here: Path) -> int:
     from facecom.inference.verifier import decide_at
 
     testing.refuse_beside_all_faces(args)
+    testing.refuse_pictures_among_photos(args)
     way = way_of(args, here)  # a wrong folder is said before the network is loaded
     refuse_what_does_nothing(args, way)
     siamese, options = testing.set_up(args, "siamese", here)
