@@ -213,10 +213,11 @@ def write_error(path: str | os.PathLike, error: OSError) -> str:
 
 
 class _Patient:
-    """A stream of text that takes no notice when its reader has left."""
+    """A stream of text that takes no notice when its reader has left, and notes in `failed` that it cannot be written
+    otherwise (a full disk): what follows goes nowhere."""
 
     def __init__(self, stream):
-        self.stream = stream
+        self.stream, self.failed = stream, None
 
     def __getattr__(self, name):
         return getattr(self.stream, name)
@@ -231,14 +232,19 @@ class _Patient:
     def _try(self, call, *args) -> None:
         try:
             call(*args)
-        except BrokenPipeError:
+        except OSError as error:
+            if not isinstance(error, BrokenPipeError):
+                self.failed = error
             with open(os.devnull, "w") as nowhere:  # or Python complains again when it ends
                 os.dup2(nowhere.fileno(), self.stream.fileno())
 
 
 @contextlib.contextmanager
 def reader_may_leave() -> Iterator[None]:
-    """Who reads standard output through a pipe may leave meanwhile (`| head`): what is printed then goes nowhere."""
+    """Who reads standard output through a pipe may leave meanwhile (`| head`): what is printed then goes nowhere, as it
+    does where the stream is closed (`>&-`). Where it cannot be written for want of room, the work is done all the same;
+    raises FacecomError afterwards."""
+    _open_streams()
     usual = sys.stdout
     patient = _Patient(usual)
     sys.stdout = patient  # type: ignore[assignment]
@@ -247,6 +253,21 @@ def reader_may_leave() -> Iterator[None]:
     finally:
         patient.flush()
         sys.stdout = usual
+    if patient.failed:
+        raise FacecomError(write_error("standard output", patient.failed))
+
+
+def _open_streams() -> None:
+    """Whatever of standard input, output and errors is closed leads nowhere, and not into the next file that is
+    opened, which would take its number."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest free number
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 (until the end)
 
 
 def _umask() -> int:
@@ -269,17 +290,3 @@ def sha256_of(path: str | os.PathLike) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
-
-
-def refuse_swollen(path: str | os.PathLike) -> None:
-    """Raises FacecomError for a zip file that holds more than itself, compressed or overlapping: no weights are saved
-    so, and a small file could fill the memory."""
-    import zipfile
-
-    try:
-        with zipfile.ZipFile(path) as file:
-            inside = sum(entry.file_size for entry in file.infolist())
-    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile):
-        return  # no zip file, or a damaged one: whoever reads it says so
-    if inside > os.path.getsize(path):
-        raise FacecomError(f"{path}: {inside:,} bytes packed into fewer: not as weights are saved: save them again")

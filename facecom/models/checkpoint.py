@@ -29,8 +29,9 @@ from numpy._core import multiarray
 from torch import nn
 
 from facecom import cli
+from facecom.data.archive import refuse_swollen
 from facecom.errors import FacecomError
-from facecom.files import refuse_swollen, write_whole
+from facecom.files import write_whole
 from facecom.models import published
 from facecom.models.networks import build_model, no_larger_than
 
