@@ -35,6 +35,9 @@ DEFAULT_ALIGN = "finder" if (Path(__file__).parent / "weights" / "landmarks.pt")
 #: Where Linux keeps what processes share.
 SHARED = "/dev/shm"
 
+#: What NumPy and torch both take.
+HIGHEST_SEED = 2**63 - 1
+
 #: The file of a run folder that holds its settings.
 SETTINGS = "args.yaml"
 
@@ -166,6 +169,8 @@ def parse(
         args = parser.parse_args(argv)
     for name, value in vars(args).items():
         setattr(args, name, _at_home(value))
+    if not 0 <= getattr(args, "seed", 0) <= HIGHEST_SEED:
+        raise FacecomError(f"--seed {args.seed}: must be from 0 to {HIGHEST_SEED}")
     return args
 
 

@@ -53,6 +53,19 @@ def test_what_is_read_is_not_replaced(case, photos, gender_file, siamese_file, c
     assert {path: path.read_bytes() for path in photos.rglob("*") if path.is_file()} == before
 
 
+def test_training_refuses_it_too(photos, sample_b, capsys):
+    """Weights that training starts from may be replaced by better ones; photos, settings and tables may not."""
+    shutil.copytree(sample_b, "data")
+    photo = next((photos / "data" / "train").rglob("*.jpg"))
+    (photos / "args.yaml").write_text("epochs: 1\n")
+    before = photo.read_bytes()
+    flags = ("--data_dir", "data", "--run_dir", "run", "--init", "none", "--config", "args.yaml")
+    for output, said in ((photo, "a photo is there"), ("args.yaml", "--config reads it")):
+        assert run("B", *flags, "--output", output, script="train") == 2
+        assert capsys.readouterr().err == f"error: cannot write {output}: {said}; choose another name\n"
+    assert photo.read_bytes() == before and (photos / "args.yaml").read_text() == "epochs: 1\n"
+
+
 def test_group_and_export_refuse_it_too(photos, siamese_file, capsys):
     shutil.copy(siamese_file, "w.pt")
     flags = ("--img_dir", "photos", "--weights", "w.pt", "--output", "photos/2.jpg", "--faces", "one")

@@ -111,6 +111,9 @@ def test_unreadable_photos_are_named_and_strict_says_so(flags, here, capsys):
         (["--list"], "people.lance: no gallery"),
         (["--remove", "Ann"], "people.lance: no gallery"),
         (["--img_dir", "nowhere"], "nowhere: no such folder"),
+        (["--img_dir", ".", "--name", "A\nB"], r"'A\nB': no name that a list can show"),
+        (["--img_dir", ".", "--name", "A\udcffB"], r"'A\udcffB': no name that a list can show"),
+        (["--img_dir", ".", "--name", " "], "a person needs a name"),
         (["--img_dir", "nowhere.jpg", "--name", "Ann"], "nowhere.jpg: no such file"),
     ],
 )

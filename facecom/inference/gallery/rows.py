@@ -1,6 +1,7 @@
 """From photos to the rows of a gallery: whose, which files, whether they are still the same, and what was seen."""
 
 import os
+import unicodedata
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
@@ -23,8 +24,7 @@ if TYPE_CHECKING:
 def photos_of(photos: str | os.PathLike | Sequence[str | os.PathLike], name: str | None) -> Iterator[tuple[str, str]]:
     """(identity, absolute path) of what `Gallery.add` is given. Raises FacecomError without any photo."""
     one = Path(photos) if isinstance(photos, str | os.PathLike) else None
-    if name is not None and not name.strip():
-        raise FacecomError("a person needs a name: give one that is not empty")
+    check_name(name)
     if name is None:
         if one is None:
             raise FacecomError("photos need a name: give one, or a folder of folders, one a person")
@@ -39,6 +39,14 @@ def photos_of(photos: str | os.PathLike | Sequence[str | os.PathLike], name: str
     if not len(table):
         raise FacecomError(f"{photos}: only distorted copies: give clean photos")
     return zip(table.identity, map(os.path.abspath, table.path), strict=True)
+
+
+def check_name(name: str | None) -> None:
+    """Raises FacecomError for a person's name that is empty, or that a list cannot show in a line."""
+    if name is not None and not name.strip():
+        raise FacecomError("a person needs a name: give one that is not empty")
+    if name is not None and any(unicodedata.category(one) in ("Cc", "Cs") for one in name):
+        raise FacecomError(f"{name!r}: no name that a list can show: leave out line ends and what is no text")
 
 
 def made_by_of(siamese: Ensemble) -> dict[str, str]:
