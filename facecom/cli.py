@@ -125,7 +125,7 @@ def run(
 
 def _said_by(error: FacecomError) -> str:
     """Its line; of an error in a worker process, torch would tell the way that it came, too."""
-    text = str(error)
+    text = str(error).encode("utf-8", "backslashreplace").decode()  # names need not be text
     return text.rpartition("FacecomError: ")[2].strip() if text.startswith("Caught FacecomError in") else text
 
 

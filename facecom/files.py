@@ -213,8 +213,8 @@ def write_error(path: str | os.PathLike, error: OSError) -> str:
 
 
 class _Patient:
-    """A stream of text that takes no notice when its reader has left, and notes in `failed` that it cannot be written
-    otherwise (a full disk): what follows goes nowhere."""
+    """A stream of text that shows what it has no letters for by numbers, takes no notice when its reader has left, and
+    notes in `failed` that it cannot be written otherwise (a full disk): what follows goes nowhere."""
 
     def __init__(self, stream):
         self.stream, self.failed = stream, None
@@ -223,7 +223,11 @@ class _Patient:
         return getattr(self.stream, name)
 
     def write(self, text: str) -> int:
-        self._try(self.stream.write, text)
+        try:
+            self._try(self.stream.write, text)
+        except UnicodeEncodeError:  # a name that is no text, or a terminal that knows few letters
+            known = self.stream.encoding
+            self._try(self.stream.write, text.encode(known, "backslashreplace").decode(known))
         return len(text)
 
     def flush(self) -> None:

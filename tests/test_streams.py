@@ -30,6 +30,14 @@ def test_what_is_said_goes_nowhere(redirected, code, said, sample_b):
     assert shell(redirected, "--sample", "--output", sample_b) == (code, "", said)
 
 
+def test_what_the_terminal_has_no_letters_for_is_shown_by_numbers(tmp_path, sample_b, monkeypatch):
+    """A file name that is no text, too."""
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    (tmp_path / "l\udce9on é").symlink_to(sample_b)
+    code, out, err = shell("", "--sample", "--output", tmp_path / "l\udce9on é")
+    assert (code, err) == (0, "") and "l\\udce9on \\xe9 is there already" in out
+
+
 def test_errors_that_cannot_be_said_are_in_the_exit_code(tmp_path):
     assert shell("2>&-", "--archive", tmp_path / "nowhere.zip", "--output", tmp_path / "data") == (2, "", "")
     assert not list(tmp_path.iterdir())

@@ -138,10 +138,11 @@ def refuse_what_cannot_be(args: argparse.Namespace) -> None:
     from facecom.data.listing import is_photo
 
     refuse_less(args, LEAST)
-    check_writable(args.output)
-    refuse_to_replace(args.output, {name: value for name, value in vars(args).items() if name != "output"})
-    if args.output.is_file() and is_photo(args.output.resolve()):
-        raise FacecomError(f"cannot write {args.output}: a photo is there; choose another name")
+    if args.output is not None:
+        check_writable(args.output)
+        refuse_to_replace(args.output, {name: value for name, value in vars(args).items() if name != "output"})
+        if args.output.is_file() and is_photo(args.output.resolve()):
+            raise FacecomError(f"cannot write {args.output}: a photo is there; choose another name")
     for folder in (args.report, args.explain):
         if folder is not None:
             check_writable(folder / "file")
