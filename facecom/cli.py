@@ -35,6 +35,9 @@ DEFAULT_ALIGN = "finder" if (Path(__file__).parent / "weights" / "landmarks.pt")
 #: Where Linux keeps what processes share.
 SHARED = "/dev/shm"
 
+#: What NumPy and torch both take.
+HIGHEST_SEED = 2**63 - 1
+
 #: The file of a run folder that holds its settings.
 SETTINGS = "args.yaml"
 
@@ -107,7 +110,7 @@ def run(
             found = main(parse(parser, argv, recipes))
         code = found if isinstance(found, int) else 0
     except FacecomError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {_said_by(error)}", file=sys.stderr)
         code = 2
     except (KeyboardInterrupt, Terminated, RuntimeError) as error:
         if isinstance(error, RuntimeError) and signals.came is None:  # else torch's, of a worker that was stopped, too
@@ -118,6 +121,12 @@ def run(
         warnings.formatwarning = usual
         signals.restore()
     sys.exit(code)
+
+
+def _said_by(error: FacecomError) -> str:
+    """Its line; of an error in a worker process, torch would tell the way that it came, too."""
+    text = str(error).encode("utf-8", "backslashreplace").decode()  # names need not be text
+    return text.rpartition("FacecomError: ")[2].strip() if text.startswith("Caught FacecomError in") else text
 
 
 @contextlib.contextmanager
@@ -160,6 +169,8 @@ def parse(
         args = parser.parse_args(argv)
     for name, value in vars(args).items():
         setattr(args, name, _at_home(value))
+    if not 0 <= getattr(args, "seed", 0) <= HIGHEST_SEED:
+        raise FacecomError(f"--seed {args.seed}: must be from 0 to {HIGHEST_SEED}")
     return args
 
 

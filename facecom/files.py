@@ -1,15 +1,16 @@
-"""Files and folders written whole or not at all; and an output whose reader may leave."""
+"""Files and folders written whole or not at all, and read without waiting; and an output whose reader may leave."""
 
 import contextlib
 import errno
+import hashlib
 import os
 import shutil
 import stat
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from facecom.errors import FacecomError
 
@@ -102,6 +103,11 @@ def write_whole(path: str | os.PathLike, mode: str = "w", **open_kwargs) -> Iter
                 os.unlink(temporary)
 
 
+def is_unfinished(name: str) -> bool:
+    """Whether a file of this name is one that is being written, or that a killed writer has left."""
+    return name.startswith(PREFIX) and name.endswith(SUFFIX)
+
+
 def _lock(file: IO) -> bool:
     """Whether this process alone holds the file now, until it is closed or the process ends, however."""
     if fcntl is None:
@@ -120,7 +126,7 @@ def _sweep(folder: Path) -> None:
     _SWEPT.add(folder)
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name.startswith(PREFIX) and entry.name.endswith(SUFFIX) and entry.is_file(follow_symlinks=False):
+            if is_unfinished(entry.name) and entry.is_file(follow_symlinks=False):
                 with contextlib.suppress(OSError), open(entry.path, "rb") as file:
                     if _lock(file):
                         os.unlink(entry.path)
@@ -179,6 +185,16 @@ def check_writable(path: str | os.PathLike) -> None:
         raise FacecomError(write_error(path, error)) from error
 
 
+def refuse_to_replace(output: str | os.PathLike, flags: Mapping[str, Any]) -> None:
+    """Raises FacecomError where writing `output` would replace a file that one of the flags names, to be read.
+    flags: by name; values that are no paths of files, or lists of such, do not matter."""
+    for name, value in flags.items():
+        for one in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(one, str | os.PathLike) and os.path.isfile(one) and os.path.exists(output):
+                if os.path.samefile(one, output):
+                    raise FacecomError(f"cannot write {output}: --{name} reads it; choose another name")
+
+
 def write_error(path: str | os.PathLike, error: OSError) -> str:
     """The line that says why `path` could not be written, and what to do."""
     remedies = {
@@ -197,16 +213,21 @@ def write_error(path: str | os.PathLike, error: OSError) -> str:
 
 
 class _Patient:
-    """A stream of text that takes no notice when its reader has left."""
+    """A stream of text that shows what it has no letters for by numbers, takes no notice when its reader has left, and
+    notes in `failed` that it cannot be written otherwise (a full disk): what follows goes nowhere."""
 
     def __init__(self, stream):
-        self.stream = stream
+        self.stream, self.failed = stream, None
 
     def __getattr__(self, name):
         return getattr(self.stream, name)
 
     def write(self, text: str) -> int:
-        self._try(self.stream.write, text)
+        try:
+            self._try(self.stream.write, text)
+        except UnicodeEncodeError:  # a name that is no text, or a terminal that knows few letters
+            known = self.stream.encoding
+            self._try(self.stream.write, text.encode(known, "backslashreplace").decode(known))
         return len(text)
 
     def flush(self) -> None:
@@ -215,14 +236,19 @@ class _Patient:
     def _try(self, call, *args) -> None:
         try:
             call(*args)
-        except BrokenPipeError:
+        except OSError as error:
+            if not isinstance(error, BrokenPipeError):
+                self.failed = error
             with open(os.devnull, "w") as nowhere:  # or Python complains again when it ends
                 os.dup2(nowhere.fileno(), self.stream.fileno())
 
 
 @contextlib.contextmanager
 def reader_may_leave() -> Iterator[None]:
-    """Who reads standard output through a pipe may leave meanwhile (`| head`): what is printed then goes nowhere."""
+    """Who reads standard output through a pipe may leave meanwhile (`| head`): what is printed then goes nowhere, as it
+    does where the stream is closed (`>&-`). Where it cannot be written for want of room, the work is done all the same;
+    raises FacecomError afterwards."""
+    _open_streams()
     usual = sys.stdout
     patient = _Patient(usual)
     sys.stdout = patient  # type: ignore[assignment]
@@ -231,6 +257,21 @@ def reader_may_leave() -> Iterator[None]:
     finally:
         patient.flush()
         sys.stdout = usual
+    if patient.failed:
+        raise FacecomError(write_error("standard output", patient.failed))
+
+
+def _open_streams() -> None:
+    """Whatever of standard input, output and errors is closed leads nowhere, and not into the next file that is
+    opened, which would take its number."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest free number
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 (until the end)
 
 
 def _umask() -> int:
@@ -239,15 +280,17 @@ def _umask() -> int:
     return mask
 
 
-def refuse_swollen(path: str | os.PathLike) -> None:
-    """Raises FacecomError for a zip file that holds more than itself, compressed or overlapping: no weights are saved
-    so, and a small file could fill the memory."""
-    import zipfile
+def without_waiting(path: str, flags: int) -> int:
+    """For `open(..., opener=without_waiting)`: a pipe that has taken a file's place is not waited for."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
-    try:
-        with zipfile.ZipFile(path) as file:
-            inside = sum(entry.file_size for entry in file.infolist())
-    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile):
-        return  # no zip file, or a damaged one: whoever reads it says so
-    if inside > os.path.getsize(path):
-        raise FacecomError(f"{path}: {inside:,} bytes packed into fewer: not as weights are saved: save them again")
+
+def sha256_of(path: str | os.PathLike) -> str:
+    """Hexadecimal SHA-256 of a file of any size. Raises OSError for what cannot be read, or may never end."""
+    digest = hashlib.sha256()
+    with open(path, "rb", opener=without_waiting) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "not a file", str(path))
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -206,6 +206,13 @@ def test_a_pairs_file_that_is_none(here, capsys, siamese_file, content, line):
     assert fails(capsys, here, "B", "--pairs", "pairs.csv", "--weights", siamese_file) == f"error: pairs.csv: {line}\n"
 
 
+@pytest.mark.parametrize("seed", ["-1", str(2**63)])
+@pytest.mark.parametrize("task, script", [("A", "test"), ("B", "test"), ("A", "train"), ("B", "train"), ("B", "group")])
+def test_a_seed_that_is_none(here, capsys, seed, task, script):
+    assert run(task, "--seed", seed, script=script) == 2
+    assert capsys.readouterr().err == f"error: --seed {seed}: must be from 0 to {2**63 - 1}\n"
+
+
 def test_a_missing_pairs_file(here, capsys, siamese_file):
     line = "error: pairs.csv: no such pairs file: check the path\n"
     assert fails(capsys, here, "B", "--pairs", "pairs.csv", "--weights", siamese_file) == line

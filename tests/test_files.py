@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from facecom.errors import FacecomError
-from facecom.files import check_writable, place_of, remove_file, whole_folder, write_whole
+from facecom.files import check_writable, place_of, remove_file, sha256_of, whole_folder, write_whole
 
 
 def test_writes_text_and_bytes_whole(tmp_path):
@@ -172,6 +172,16 @@ def test_only_files_are_removed(tmp_path):
     for name in ("file", "link", "folder", "nothing"):
         remove_file(tmp_path / name)
     assert sorted(os.listdir(tmp_path)) == ["folder", "kept", "link"]
+
+
+def test_sha256_is_that_of_the_standard_and_waits_for_nothing(tmp_path):
+    (tmp_path / "abc").write_bytes(b"abc")
+    assert sha256_of(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "zero").symlink_to("/dev/zero")
+    for name in ("pipe", "zero", "", "gone"):
+        with pytest.raises(OSError):
+            sha256_of(tmp_path / name)
 
 
 def test_a_folder_behind_a_link_is_filled(tmp_path):

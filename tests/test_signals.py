@@ -42,6 +42,8 @@ PROGRAMS = {
     "enroll": (B / "enroll.py", "--list"), "group": (B / "group.py", "--img_dir", "nowhere"),
     "download A": (A / "download_data.py", "--archive", "nowhere"), "weights B": (B / "download_weights.py", "--help"),
     "app": (ROOT / "app.py", "--help"), "facecom": ("-m", "facecom.commands.console", "verify", "a.jpg", "b.jpg"),
+    "export": ("-m", "facecom.export", "--task", "gender", "--weights", "nowhere.pt", "--output", "a.onnx"),
+    "corpus": ("-m", "facecom.inference.corpus", "nowhere"),
 }  # fmt: skip
 
 
@@ -66,7 +68,7 @@ def test_a_signal_before_and_within_the_command(program, number, code, where, tm
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("program", ["test A", "train B", "facecom"])
+@pytest.mark.parametrize("program", ["test A", "train B", "facecom", "export"])
 def test_signals_at_random_imports(program, tmp_path):
     """From the guard on; the interpreter's own start is not the program's."""
     code, said, count = ended(program, signal.SIGINT, "none", tmp_path)

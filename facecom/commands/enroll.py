@@ -21,7 +21,7 @@ def main(args: argparse.Namespace, here: Path) -> tuple[int, dict]:
     if args.remove:
         told["removed"] = gallery.remove(*args.remove)
         print(f"removed {told['removed']:,} photos of {', '.join(args.remove)}")
-    args.output = args.gallery / "faces"
+    args.output = args.gallery / "faces" if args.img_dir or args.faces_of else None  # to be looked at is enough else
     siamese, options = testing.set_up(args, "siamese", here)
     gallery = Gallery(args.gallery, FaceVerifier.of(siamese, args.far, options["batch_size"], options["workers"]))
     if args.img_dir or args.faces_of:

@@ -24,6 +24,7 @@ def answer(args: argparse.Namespace, here: Path) -> int:
     from facecom.inference import gender, submission
 
     testing.refuse_beside_all_faces(args)
+    testing.refuse_pictures_among_photos(args)
     # A wrong folder is said before the network is loaded.
     photos = getattr(args, "photos", None)
     table = folders.listed_table(photos).assign(gender="") if photos else folders.task_a_table(args.img_dir)

@@ -48,7 +48,7 @@ def photos_below(folder: Path | None) -> "pd.DataFrame":
     """[path, file] of all photos in a folder and the folders in it, sorted. Raises FacecomError without one."""
     import pandas as pd
 
-    from facecom.data.listing import photos_in
+    from facecom.data.listing import as_text, photos_in
 
     if folder is None:
         raise FacecomError("--img_dir: which folder is to be sorted?")
@@ -57,7 +57,8 @@ def photos_below(folder: Path | None) -> "pd.DataFrame":
     paths = sorted(path for place in folders_below(folder) for path in photos_in(place))
     if not paths:
         raise FacecomError(f"{folder}: no photos in it or in the folders in it")
-    return pd.DataFrame({"path": map(str, paths), "file": [path.relative_to(folder).as_posix() for path in paths]})
+    files = [as_text(path.relative_to(folder).as_posix()) for path in paths]
+    return pd.DataFrame({"path": [as_text(str(path)) for path in paths], "file": files})
 
 
 def folders_below(folder: Path) -> Iterator[Path]:

@@ -229,6 +229,7 @@ def answer(args: argparse.Namespace, here: Path) -> int:
     testing.refuse_beside_all_faces(args)
     if args.threshold is not None and not 0 <= args.threshold <= 2:
         raise FacecomError(f"--threshold: {args.threshold:g}: a distance is from 0 to 2")
+    testing.refuse_pictures_among_photos(args)
     way = way_of(args, here)  # a wrong folder is said before the network is loaded
     refuse_what_does_nothing(args, way)
     siamese, options = testing.set_up(args, "siamese", here)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from facecom.cli import refuse_less
 from facecom.errors import FacecomError
-from facecom.files import check_writable
+from facecom.files import check_writable, refuse_to_replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -135,8 +135,14 @@ def look_for_copies(args: argparse.Namespace, siamese: "Ensemble", paths: "Itera
 
 def refuse_what_cannot_be(args: argparse.Namespace) -> None:
     """Raises FacecomError for numbers and places that would only fail when all the work is done."""
+    from facecom.data.listing import is_photo
+
     refuse_less(args, LEAST)
-    check_writable(args.output)
+    if args.output is not None:
+        check_writable(args.output)
+        refuse_to_replace(args.output, {name: value for name, value in vars(args).items() if name != "output"})
+        if args.output.is_file() and is_photo(args.output.resolve()):
+            raise FacecomError(f"cannot write {args.output}: a photo is there; choose another name")
     for folder in (args.report, args.explain):
         if folder is not None:
             check_writable(folder / "file")
@@ -146,6 +152,15 @@ def refuse_what_cannot_be(args: argparse.Namespace) -> None:
         check_installed()
         if any(str(path).lower().endswith(".onnx") for path in args.weights or ()):
             raise FacecomError("--explain: needs the gradients of a checkpoint; an .onnx file has none")
+
+
+def refuse_pictures_among_photos(args: argparse.Namespace) -> None:
+    """Raises FacecomError where the pictures of a report would lie in the folder of the photos: the next run would take
+    them for photos, and they could replace some."""
+    for flag in ("report", "explain"):
+        folder = getattr(args, flag)
+        if folder and args.img_dir and folder.is_dir() and args.img_dir.is_dir() and folder.samefile(args.img_dir):
+            raise FacecomError(f"--{flag} {folder}: the photos lie there; choose another folder for its pictures")
 
 
 def refuse_beside_all_faces(args: argparse.Namespace) -> None:

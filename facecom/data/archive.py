@@ -1,5 +1,6 @@
 """Unpacking other people's archives: nothing lands outside the folder, and the disk does not fill up."""
 
+import os
 import re
 import shutil
 import stat
@@ -39,7 +40,7 @@ def unpack(archive: str | Path, target: str | Path, task: str, quiet: bool = Fal
                 with source.open(entry) as packed, open(path, "xb") as file:
                     shutil.copyfileobj(packed, file, 1 << 18)
     except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, EOFError, zlib.error) as error:
-        raise FacecomError(f"{archive}: not a whole zip archive ({error}); fetch it again") from error
+        raise FacecomError(f"{archive}: not a whole zip archive ({error}); remove it and fetch it again") from error
 
 
 def _wanted(source: zipfile.ZipFile, archive: Path, task: str) -> list[tuple[zipfile.ZipInfo, str]]:
@@ -91,3 +92,15 @@ def _check_size(entries: list[zipfile.ZipInfo], archive: Path, place: Path) -> N
     if total + RESERVE > free:
         need = f"{total / 1e6:,.0f} MB are to be unpacked, {free / 1e6:,.0f} MB are free"
         raise FacecomError(f"{place.parent}: {need}; free some space, or choose another folder by --output")
+
+
+def refuse_swollen(path: str | os.PathLike) -> None:
+    """Raises FacecomError for a zip file that holds more than itself, compressed or overlapping: no weights are saved
+    so, and a small file could fill the memory."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            inside = sum(entry.file_size for entry in file.infolist())
+    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile):
+        return  # no zip file, or a damaged one: whoever reads it says so
+    if inside > os.path.getsize(path):
+        raise FacecomError(f"{path}: {inside:,} bytes packed into fewer: not as weights are saved: save them again")

@@ -1,13 +1,13 @@
 """What is wrong with a data set: people or photos on both sides, labels that contradict each other."""
 
-import hashlib
 import os
 import stat
 from collections import defaultdict
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
+
+from facecom.files import sha256_of
 
 COLUMNS = ["kind", "train", "val", "detail"]
 
@@ -82,7 +82,7 @@ def _identical(train: pd.DataFrame, val: pd.DataFrame) -> list[tuple[str, str, i
 
 def contradictions(table: pd.DataFrame, label: str) -> list[tuple[str, str]]:
     """Pairs of files with the same content and two labels, the first of each content. label: the column."""
-    known: dict[bytes, tuple] = {}
+    known: dict[str, tuple] = {}
     found = []
     sizes = table["path"].map(_size)
     several = table[(sizes > 0) & (table.groupby(sizes)[label].transform("nunique") > 1)]
@@ -103,10 +103,10 @@ def _size(path: str) -> int:
     return found.st_size if stat.S_ISREG(found.st_mode) and os.access(path, os.R_OK) else 0
 
 
-def _digest(path: str) -> bytes | None:
+def _digest(path: str) -> str | None:
     """SHA-256 of a file, None of one that went meanwhile: whoever reads it as a photo says so."""
     try:
-        return hashlib.sha256(Path(path).read_bytes()).digest()
+        return sha256_of(path)
     except OSError:
         return None
 

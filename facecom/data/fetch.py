@@ -4,20 +4,22 @@ Beside a file `X` lies `X.json`: where it came from, its size and SHA-256 as fir
 is called `X.part`.
 """
 
+import codecs
+import contextlib
 import glob
-import hashlib
 import http.client
 import json
 import ssl
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 from tqdm import tqdm
 
 from facecom.errors import FacecomError
-from facecom.files import place_of, write_error, write_whole
+from facecom.files import place_of, sha256_of, write_error, write_whole
 
 TIMEOUT = 30  # seconds without a byte
 
@@ -35,6 +37,12 @@ def fetch(url: str, path: str | Path, remedy: str, quiet: bool = False) -> bool:
     if _is_there(path):
         return False
     part = _part(path)
+    with _folder(path):
+        _fetch(url, path, part, remedy, quiet)
+    return True
+
+
+def _fetch(url: str, path: Path, part: Path, remedy: str, quiet: bool) -> None:
     try:
         complete = _receive(url, path, part, quiet)
     except urllib.error.HTTPError as error:
@@ -47,8 +55,7 @@ def fetch(url: str, path: str | Path, remedy: str, quiet: bool = False) -> bool:
         raise FacecomError(write_error(path, error)) from error
     if not complete:
         raise FacecomError(f"{url}: the connection broke after {part.stat().st_size:,} bytes; run again to go on")
-    _settle(part, path, url)
-    return True
+    _settle(part, path, url, remedy)
 
 
 def fetch_google_drive(file_id: str, path: str | Path, remedy: str, quiet: bool = False) -> bool:
@@ -59,17 +66,23 @@ def fetch_google_drive(file_id: str, path: str | Path, remedy: str, quiet: bool 
 def _gdown(url: str, path: Path, remedy: str, quiet: bool) -> bool:
     if _is_there(path):
         return False
+    with _folder(path):
+        _ask_gdown(url, path, remedy, quiet)
+    return True
+
+
+def _ask_gdown(url: str, path: Path, remedy: str, quiet: bool) -> None:
     import gdown  # slow to import
     import requests
 
     part = _part(path)
     try:
-        part.parent.mkdir(parents=True, exist_ok=True)
         silent = quiet or not sys.stderr.isatty()
         gdown.download(url, str(part), quiet=silent, resume=True, use_cookies=False, timeout=TIMEOUT)
     except gdown.exceptions.FileURLRetrievalError as error:
-        reason = " ".join(str(error).split())[:160]
-        raise FacecomError(f"{url}: Google Drive does not hand it out ({reason}); {remedy}") from error
+        reason = " ".join(str(error).split()).removeprefix("Failed to retrieve file url: ").partition(". ")[0]
+        way = "try tomorrow, or in a browser"
+        raise FacecomError(f"{url}: Google Drive does not hand it out ({reason[:160]}); {way}; {remedy}") from error
     except gdown.exceptions.DownloadError as error:
         raise FacecomError(f"{url}: the connection broke; run again to go on, or {remedy}") from error
     except requests.HTTPError as error:
@@ -80,13 +93,11 @@ def _gdown(url: str, path: Path, remedy: str, quiet: bool) -> bool:
     except OSError as error:
         _discard(path)
         raise FacecomError(write_error(path, error)) from error
-    _settle(part, path, url)
-    return True
+    _settle(part, path, url, remedy)
 
 
 def _receive(url: str, path: Path, part: Path, quiet: bool) -> bool:
     """Bytes from the server to the end of `part`; whether all of them came."""
-    part.parent.mkdir(parents=True, exist_ok=True)
     have = part.stat().st_size if part.exists() else 0
     record = _record(path)
     request = urllib.request.Request(url, headers={"User-Agent": "facecom"})
@@ -121,14 +132,30 @@ def _receive(url: str, path: Path, part: Path, quiet: bool) -> bool:
     return total is None or part.stat().st_size == total
 
 
-def _settle(part: Path, path: Path, url: str) -> None:
+@contextlib.contextmanager
+def _folder(path: Path) -> Iterator[None]:
+    """The folder of a file, made if need be; what is empty of it after an exception is gone again."""
+    made = [folder for folder in path.parents if not folder.exists()]
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise FacecomError(write_error(path, error)) from error
+    finally:
+        with contextlib.suppress(OSError):
+            for folder in made:
+                folder.rmdir()
+
+
+def _settle(part: Path, path: Path, url: str, remedy: str) -> None:
     """Check the complete part, record it, and give it its name."""
     with open(part, "rb") as file:
-        start = file.read(64).lstrip()
-    if start.startswith((b"<", b"version https://git-lfs")):
-        part.unlink()
-        raise FacecomError(f"{url}: the server sent a web page instead of the file; try again later")
-    digest, record = sha256(part), _record(path)
+        start = file.read(512)
+    if _is_text(start):
+        _discard(path)
+        what = "a web page" if start.strip() else "nothing"
+        raise FacecomError(f"{url}: the server sent {what} instead of the file; try again later, or {remedy}")
+    digest, record = sha256_of(part), _record(path)
     if record.get("sha256", digest) != digest:
         part.unlink()
         raise FacecomError(
@@ -139,26 +166,26 @@ def _settle(part: Path, path: Path, url: str) -> None:
     part.replace(path)
 
 
+def _is_text(start: bytes) -> bool:
+    """Whether a file that begins so is text, or empty: a server's page, a pointer of Git LFS, no archive or weights."""
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(start)  # the last character may be cut
+    except UnicodeDecodeError:
+        return False
+    return all(character.isprintable() or character.isspace() or character == "\ufeff" for character in text)
+
+
 def _is_there(path: Path) -> bool:
     """Whether `path` is complete; one that came another way is recorded as it is."""
     if not path.is_file():
         return False
-    found = {"size": path.stat().st_size, "sha256": sha256(path)}
+    found = {"size": path.stat().st_size, "sha256": sha256_of(path)}
     record = _record(path)
     if "sha256" not in record:
         _write_record(path, {"url": None, **found})
     elif any(record[key] != found[key] for key in found):
         raise FacecomError(f"{path}: no longer the file that was downloaded; remove it to fetch it again")
     return True
-
-
-def sha256(path: str | Path) -> str:
-    """Hexadecimal SHA-256 of a file of any size."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _discard(path: Path) -> None:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from facecom.conditions import condition_of
 from facecom.data.images import PHOTO_TYPES
-from facecom.data.listing import as_text, folders_in, is_photo, name_ignored, name_strays, photos_in
+from facecom.data.listing import as_text, files_in, folders_in, is_photo, name_ignored, name_strays, photos_in
 from facecom.errors import FacecomError, FacecomWarning
 
 GENDERS = ("male", "female")
@@ -176,9 +176,9 @@ def photo_folder(path: str | Path, task: str) -> Path:
     """The folder of photos that a path means: itself, or where it is the organisers' folder or one above it, the `val`
     in it. task: `A` or `B`."""
     path = Path(path)
-    for place in ("", f"Task_{task}", f"Comys_Hackathon5/Task_{task}"):
-        found = path / place / "val"
-        if found.is_dir() and (path / place / "train").is_dir():
+    for place in _places(task):
+        found = _within(path, *place, "val")
+        if found and _within(path, *place, "train"):
             warnings.warn(f"{path}: holds train/ and val/: takes {found}", FacecomWarning, stacklevel=2)
             return found
     return path
@@ -191,19 +191,39 @@ def split_folders(data_dir: str | Path, task: str) -> tuple[Path, Path | None]:
     or of men and women. task: `A` or `B`. Raises FacecomError for everything else.
     """
     data_dir = _existing(data_dir, "fetch the data with download_data.py, or draw some with download_data.py --sample")
-    for place in ("", f"Task_{task}", f"Comys_Hackathon5/Task_{task}"):
-        train, val = data_dir / place / "train", data_dir / place / "val"
-        if train.is_dir():
-            return train, val if val.is_dir() else None
+    for place in _places(task):
+        if train := _within(data_dir, *place, "train"):
+            return train, _within(data_dir, *place, "val")
     if layout(data_dir) == {"A": "genders", "B": "identities"}[task]:
         return data_dir, None
-    raise FacecomError(f"{data_dir}: no folder `train` in it; --data_dir names the folder that holds train/ and val/")
+    there = [one.name for one in folders_in(data_dir)]
+    there += [name for name in files_in(data_dir) if name.lower().endswith(".zip")]
+    holds = f" ({', '.join(there[:4])}{' …' if len(there) > 4 else ''})" if there else ""
+    raise FacecomError(f"{data_dir}: no folder `train` in it{holds}; --data_dir names the folder that holds train/ and "
+                       "val/, and download_data.py --archive unpacks a zip archive")  # fmt: skip
+
+
+def _places(task: str) -> list[tuple[str, ...]]:
+    """Where the splits may lie: in the folder itself, or in the organisers' folders in it."""
+    return [(), (f"Task_{task}",), ("Comys_Hackathon5", f"Task_{task}")]
+
+
+def _within(folder: Path, *names: str) -> Path | None:
+    """The folder in a folder, in a folder ... of these names, in any case where none has them exactly; None without."""
+    for name in names:
+        alike = [] if (folder / name).is_dir() or not folder.is_dir() else folders_in(folder)
+        alike = [one for one in alike if one.name.lower() == name.lower()]
+        folder = alike[0] if len(alike) == 1 else folder / name
+    return folder if folder.is_dir() else None
 
 
 def _existing(folder: str | Path, remedy: str = "check the path") -> Path:
     folder = Path(folder)
     if not folder.is_dir():
-        raise FacecomError(f"{folder}: {'a file, not a folder' if folder.exists() else 'no such folder'}; {remedy}")
+        what = "a file, not a folder" if folder.exists() else "no such folder"
+        if folder.is_file() and folder.suffix.lower() == ".zip":
+            what, remedy = "a zip archive, not a folder", "unpack it, the organisers' by download_data.py --archive"
+        raise FacecomError(f"{folder}: {what}; {remedy}")
     if not os.access(folder, os.R_OK | os.X_OK):
         raise FacecomError(f"{folder}: no permission to read this folder; {remedy}")
     return folder

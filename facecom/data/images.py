@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from facecom.errors import FacecomError
+from facecom.files import without_waiting
 
 #: Endings of photos that are read; HEIC and HEIF by pillow-heif.
 PHOTO_TYPES = frozenset(
@@ -48,7 +49,7 @@ def read_photo(path: str | os.PathLike) -> np.ndarray:
     try:
         _refuse_others(path, os.stat(path).st_mode)
         # Pillow is given the open file: of a path it would map grey photos, and one cut short then ends the process.
-        with open(path, "rb", opener=_without_waiting) as file:
+        with open(path, "rb", opener=without_waiting) as file:
             _refuse_others(path, os.fstat(file.fileno()).st_mode)
             with _open(file) as image:
                 return _turned(_pixels(image), _orientation(image))
@@ -78,11 +79,6 @@ def read_photo(path: str | os.PathLike) -> np.ndarray:
 def _refuse_others(path: str | os.PathLike, mode: int) -> None:
     if not stat.S_ISREG(mode):
         raise FacecomError(f"{path}: {'a folder' if stat.S_ISDIR(mode) else 'a pipe or a device'}, not a photo")
-
-
-def _without_waiting(path: str, flags: int) -> int:
-    """Opens a file; a pipe that has taken its place is not waited for."""
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _unidentified(path: str | os.PathLike) -> str:

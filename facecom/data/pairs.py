@@ -111,7 +111,8 @@ SAME_WORDS = {"1": 1, "1.0": 1, "true": 1, "yes": 1, "0": 0, "0.0": 0, "false": 
 
 def read_table(path: str | os.PathLike) -> pd.DataFrame:
     """A CSV file as spreadsheets write it: separated by commas, semicolons or tabs, in UTF-8, UTF-16 or Windows-1252,
-    with spaces round the values; all text, the column names in small letters. Raises OSError and ValueError."""
+    with spaces round the values and Excel's line `sep=;` before the names or not; all text, the column names in small
+    letters. Raises OSError and ValueError, this also where two columns bear one name or a row is longer than theirs."""
     raw = Path(path).read_bytes()
     if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         text = raw.decode("utf-16")
@@ -120,11 +121,21 @@ def read_table(path: str | os.PathLike) -> pd.DataFrame:
             text = raw.decode("utf-8-sig")
         except UnicodeDecodeError:
             text = raw.decode("cp1252")
-    header = text.split("\n", 1)[0]
+    header, _, rest = text.partition("\n")
+    if header.strip().lower() in {f"sep={one}".strip() for one in SEPARATORS}:
+        text, header = rest, rest.partition("\n")[0]
     separator = max(SEPARATORS, key=header.count)
-    table = pd.read_csv(io.StringIO(text), sep=separator, dtype=str, keep_default_na=False, skipinitialspace=True)
-    table.columns = [str(name).strip().lower() for name in table.columns]
-    return table.apply(lambda column: column.str.strip())
+    # The names as a row: pandas would number those that come twice, and take what is too long a row for an index.
+    rows = pd.read_csv(
+        io.StringIO(text), sep=separator, header=None, dtype=str, keep_default_na=False, skipinitialspace=True
+    )
+    rows = rows.fillna("").apply(lambda column: column.str.strip())
+    rows = rows[(rows != "").any(axis=1)]  # of a spreadsheet's empty lines the separators are left
+    names = rows.iloc[0].str.lower().tolist()
+    table = rows.iloc[1:].reset_index(drop=True).set_axis(names, axis=1)
+    if twice := sorted({name for name in names if name and names.count(name) > 1}):
+        raise ValueError(f"the column {twice[0]} is there twice")
+    return table
 
 
 def read_pairs(path: str | os.PathLike) -> pd.DataFrame:
@@ -134,9 +145,13 @@ def read_pairs(path: str | os.PathLike) -> pd.DataFrame:
         pairs = read_table(path)
     except FileNotFoundError:
         raise FacecomError(f"{path}: no such pairs file: check the path") from None
-    except (OSError, ValueError, AttributeError) as error:
+    except OSError as error:
+        raise FacecomError(f"{path}: cannot be read ({error.strerror}): check the path") from error
+    except ValueError as error:
+        known = "twice" in str(error) or isinstance(error, pd.errors.ParserError)
+        reason = f" ({' '.join(str(error).split()).removeprefix('Error tokenizing data. C error: ')})" if known else ""
         raise FacecomError(
-            f"{path}: cannot be read as CSV: it needs the columns image1,image2 and may have same"
+            f"{path}: cannot be read as CSV{reason}: it needs the columns image1,image2 and may have same"
         ) from error
     if not {"image1", "image2"} <= set(pairs.columns):
         raise FacecomError(
@@ -144,6 +159,9 @@ def read_pairs(path: str | os.PathLike) -> pd.DataFrame:
         )
     if pairs.empty:
         raise FacecomError(f"{path}: holds no pairs")
+    empty = (pairs.image1 == "") | (pairs.image2 == "")
+    if empty.any():
+        raise FacecomError(f"{path}: pair {int(np.flatnonzero(empty)[0]) + 1} names only one photo or none")
     if os.sep == "/":
         for side in ("image1", "image2"):
             pairs[side] = pairs[side].str.replace("\\", "/")

@@ -51,7 +51,10 @@ class Crops(Sequence):
     def __getitem__(self, index: int) -> np.ndarray:  # type: ignore[override]
         if self.array is not None:
             return self.array[index]
-        photo = open_photo(self.photos[index], self.longest)
+        try:
+            photo = open_photo(self.photos[index], self.longest)
+        except FacecomError as error:
+            raise FacecomError(f"{error}; it could be read before: put it back, or begin again without it") from error
         if not np.isfinite(self.landmarks[index]).all():
             return self.fallback([photo]).crops[0]
         if self.fallback.mode != "off":  # as every aligner but that one does

@@ -29,8 +29,9 @@ from numpy._core import multiarray
 from torch import nn
 
 from facecom import cli
+from facecom.data.archive import refuse_swollen
 from facecom.errors import FacecomError
-from facecom.files import refuse_swollen, write_whole
+from facecom.files import write_whole
 from facecom.models import published
 from facecom.models.networks import build_model, no_larger_than
 
@@ -188,7 +189,7 @@ def read(path: str | os.PathLike) -> dict[str, Any]:
         raise FacecomError(f"{path}: not a weight file, or a damaged one: fetch it again or give another") from error
     if not isinstance(content, Mapping) or not content:
         raise FacecomError(f"{path}: holds no weights: give a checkpoint or a state_dict")
-    stored = content.get("format", FORMAT)
+    stored = (content := published.opened(content)).get("format", FORMAT)
     if type(stored) is not int or stored != FORMAT:
         raise FacecomError(f"{path}: checkpoint format {_shown(stored)} is not known here: update facecom")
     return dict(content)

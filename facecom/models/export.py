@@ -19,6 +19,7 @@ import warnings
 from pathlib import Path
 
 from facecom.errors import FacecomError
+from facecom.files import refuse_to_replace
 
 #: Versions of ONNX and of its operators that runtimes of 2023 and later read.
 OPSET = 18
@@ -112,6 +113,7 @@ def _to_onnx(network, crops, names, settings: dict) -> bytes:
 
 
 def main(args: argparse.Namespace) -> dict:
+    refuse_to_replace(args.output, {"weights": args.weights})
     differences = export(args.weights, args.task, args.output)
     said = ", ".join(f"{name} {difference:.1e}" for name, difference in differences.items())
     print(f"wrote {args.output} ({args.output.stat().st_size / 1e6:.1f} MB, opset {OPSET})")

@@ -16,8 +16,11 @@ SIAMESE_PREPROCESSING = {"size": 224, "mean": (0.5,) * 3, "std": (0.5,) * 3, "al
 BACKBONE = {"siamese": "convnext_atto", "gender": "convnext_tiny"}
 
 #: Names under which training scripts save a state dict beside other things, and what wrappers put before its names.
-WRAPPERS = ("model_state_dict", "state_dict", "model", "net")
-PREFIXES = ("module.", "_orig_mod.")
+WRAPPERS = ("model_state_dict", "state_dict", "model", "net", "checkpoint", "weights")
+PREFIXES = ("module.", "_orig_mod.", "model.", "net.")
+
+#: Wrappers round each other that are opened.
+DEPTH = 4
 
 #: Set by hand there, on no data: no false accept rate belongs to it.
 SIAMESE_THRESHOLD = 0.5
@@ -63,16 +66,33 @@ def describe(state: Mapping, path: str | os.PathLike) -> dict:
 
 def bare(content: Mapping) -> Mapping:
     """The state dict in what a training script saved: unwrapped (`WRAPPERS`), and without the prefixes that
-    DataParallel and torch.compile put before every name."""
-    for name in WRAPPERS:
-        if isinstance(content.get(name), Mapping):
-            content = content[name]
-            break
+    DataParallel, torch.compile and Lightning put before every name."""
+    for _ in range(DEPTH):
+        content = _inside(content) or content
     for _ in PREFIXES:  # one may stand before the other, whichever way round
         for prefix in PREFIXES:
             if content and all(str(name).startswith(prefix) for name in content):
                 content = {name.removeprefix(prefix): value for name, value in content.items()}
     return content
+
+
+def _inside(content: Mapping) -> Mapping | None:
+    """What lies in a wrapper, whatever the case of its name; None where there is no wrapper."""
+    found = {str(name).lower(): value for name, value in content.items() if isinstance(value, Mapping)}
+    return next((found[name] for name in WRAPPERS if name in found), None)
+
+
+def opened(content: Mapping) -> Mapping:
+    """A checkpoint of facecom that lies in wrappers of others, its weights without their prefixes; anything else is as
+    it was."""
+    inner: Mapping | None = content
+    for _ in range(DEPTH):
+        if inner is None or "format" in inner:
+            break
+        inner = _inside(inner)
+    if not inner or "format" not in inner:
+        return content
+    return {**inner, "model": bare(inner["model"])} if isinstance(inner.get("model"), Mapping) else inner
 
 
 def convnext_of(state: Mapping, prefix: str, path: str | os.PathLike) -> str:

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from facecom.cli import DEFAULT_ALIGN, refuse_less
+from facecom.data.listing import is_photo
 from facecom.errors import FacecomError
 from facecom.faces.alignment import FRAMES
-from facecom.files import check_writable
+from facecom.files import check_writable, refuse_to_replace
 from facecom.models.published import BACKBONE
 
 #: Where the training photos' conditions come from: simulated on clean ones, or the data set's own distorted copies.
@@ -143,6 +144,10 @@ def resolve(args: argparse.Namespace, task: str) -> argparse.Namespace:
         raise FacecomError(f"--img_size {args.img_size}: must be at least 32 pixels")
     if args.output.is_dir():
         raise FacecomError(f"--output {args.output}: that is a folder: name the weight file to write")
+    if args.output.is_file() and is_photo(args.output.resolve()):
+        raise FacecomError(f"cannot write {args.output}: a photo is there; choose another name")
+    read = {name: value for name, value in vars(args).items() if name not in ("output", "init", "run_dir")}
+    refuse_to_replace(args.output, read)
     for path in (args.output, args.run_dir / "last.pt"):
         check_writable(path)
     condition_sources(args.conditions)

@@ -1,8 +1,12 @@
 """`enroll.py`, and `--gallery people.lance` where people are looked for, as users call them."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 from enrolled import paint
@@ -111,6 +115,9 @@ def test_unreadable_photos_are_named_and_strict_says_so(flags, here, capsys):
         (["--list"], "people.lance: no gallery"),
         (["--remove", "Ann"], "people.lance: no gallery"),
         (["--img_dir", "nowhere"], "nowhere: no such folder"),
+        (["--img_dir", ".", "--name", "A\nB"], r"'A\nB': no name that a list can show"),
+        (["--img_dir", ".", "--name", "A\udcffB"], r"'A\udcffB': no name that a list can show"),
+        (["--img_dir", ".", "--name", " "], "a person needs a name"),
         (["--img_dir", "nowhere.jpg", "--name", "Ann"], "nowhere.jpg: no such file"),
     ],
 )
@@ -119,6 +126,43 @@ def test_what_cannot_be_is_refused(flags, here, capsys, words, said):
     error = capsys.readouterr().err
     assert said in error and error.count("\n") == 1
     assert not (here / "people.lance").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid(), reason="only root can become somebody else")
+def test_a_gallery_that_one_may_only_read_is_listed(tmp_path, siamese_file):
+    """And nobody is added to it or removed: in a process of its own, which LanceDB's threads are new in."""
+    place = Path(tempfile.mkdtemp(prefix="facecom-"))
+    code = f"""
+import os, sys
+from pathlib import Path
+from facecom import cli
+from facecom.commands import enroll
+def call(*words):
+    try:
+        argv = [*words, *"--gallery people.lance --weights w.pt --quiet --device cpu --workers 0".split()]
+        cli.run(lambda args: enroll.main(args, Path()), enroll.arguments("of a test"), argv)
+    except SystemExit as left:
+        print(left.code or 0, flush=True)
+os.chdir({str(place)!r})
+call("--img_dir", "a.png", "--name", "Ann")
+call("--list")  # what is imported late is then there
+os.system("chmod -R a+rX,go-w .; chmod 644 w.pt a.png")
+os.setregid(65534, 65534); os.setreuid(65534, 65534)
+call("--list")
+call("--remove", "Ann")
+call("--img_dir", "a.png", "--name", "Bob")
+call("--list")
+"""
+    try:
+        shutil.copy(siamese_file, place / "w.pt")
+        paint(place / "a.png", (200, 30, 40))
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        codes = [line for line in done.stdout.splitlines() if line.isdigit()]
+        assert codes == ["0", "0", "0", "2", "2", "0"], done.stdout + done.stderr
+        assert done.stdout.count("     1  Ann\n") == 3 and done.stderr.count("no permission to write there") == 2
+    finally:
+        shutil.rmtree(place)
 
 
 def test_what_a_gallery_does_not_hold_cannot_be_asked(flags, people, here, capsys):

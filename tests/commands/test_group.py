@@ -1,6 +1,7 @@
 """`group.py` and `--faces all` as people call them, on drawn people and the shipped weights."""
 
 import hashlib
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,17 @@ def test_the_answer_is_in_numbers(folder, tmp_path, capsys):
 
 def test_what_is_no_photo_is_listed(sorted_faces):
     assert [row["filename"] for row in rows_of(sorted_faces / "groups.csv.skipped.csv")][0] == "bad.jpg"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names as Linux has them")
+def test_a_folder_whose_name_is_no_text(tmp_path, capsys):
+    """A table cannot hold it: one line, and not a traceback."""
+    place = tmp_path / "l\udce9on"
+    place.mkdir()
+    Image.fromarray(draw_person(0, 0)[0]).save(place / "a.png")
+    assert run("B", "--img_dir", place, "--output", tmp_path / "g.csv", script="group") == 2
+    error = capsys.readouterr().err
+    assert error.endswith("its name is not UTF-8; rename it\n") and error.count("\n") == 1
 
 
 def test_the_contact_sheet_shows_every_face(sorted_faces):

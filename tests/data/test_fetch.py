@@ -205,11 +205,6 @@ def test_googles_quota_page_is_no_file(server, tmp_path):
     assert not (tmp_path / "a.zip").exists() and not (tmp_path / "a.zip.part").exists()
 
 
-def test_sha256_is_that_of_the_standard(tmp_path):
-    (tmp_path / "abc").write_bytes(b"abc")
-    assert fetch.sha256(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-
-
 def test_download_weights(server, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(download, "SIAMESE_WEIGHTS_URL", server.url)
     args = download.weights_arguments("B", tmp_path).parse_args([])

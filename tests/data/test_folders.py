@@ -199,3 +199,24 @@ def test_without_photos_it_says_what_is_there_instead(tmp_path):
     (tmp_path / "Holiday" / "Ann").mkdir(parents=True)
     with pytest.raises(FacecomError, match="no photos .*it holds the folders Holiday: give one of them"):
         folders.flat_table(tmp_path)
+
+
+@pytest.mark.parametrize("above", ["", "TASK_B", "comys_hackathon5/task_b", "Comys_Hackathon5/Task_B"])
+def test_splits_are_found_in_any_case(above, tmp_path):
+    place = tmp_path / above
+    for name in ("Train", "VAL"):
+        (place / name / "Ann").mkdir(parents=True)
+    assert folders.split_folders(tmp_path, "B") == (place / "Train", place / "VAL")
+    with pytest.warns(FacecomWarning, match="holds train/ and val/: takes .*VAL"):
+        assert folders.photo_folder(tmp_path, "B") == place / "VAL"
+    (place / "train").mkdir()  # exactly so called goes first
+    assert folders.split_folders(tmp_path, "B")[0] == place / "train"
+
+
+def test_archives_in_place_of_folders_are_named(tmp_path):
+    (tmp_path / "Comys_Hackathon5.ZIP").write_bytes(b"PK")
+    (tmp_path / "Male").mkdir()
+    with pytest.raises(FacecomError, match=r"no folder `train` in it \(Male, Comys_Hackathon5.ZIP\); .*--archive"):
+        folders.split_folders(tmp_path, "B")
+    with pytest.raises(FacecomError, match="ZIP: a zip archive, not a folder; unpack it, the organisers' by download"):
+        folders.split_folders(tmp_path / "Comys_Hackathon5.ZIP", "B")

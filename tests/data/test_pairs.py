@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -107,6 +109,52 @@ def test_pairs_as_spreadsheets_save_them(separator, encoding, tmp_path):
     found = pairs.read_pairs(path)
     assert found["image1"].tolist() == ["é/a.jpg", "é/a.jpg"] and found["image2"].tolist() == ["b.jpg", "c.jpg"]
     assert found["same"].tolist() == [1, 0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'sep=;\r\n"image1";"image2";"same"\r\n"a b;c.jpg";"é.jpg";"1"\r\n;;\r\n;;\r\n',
+        "IMAGE1\timage2\tnote\tSame\t\na b;c.jpg\té.jpg\t\t yes\t\n",
+        "same, image1 , image2\rTRUE, a b;c.jpg, é.jpg\r",
+        "image1,image2,same,\n\na b;c.jpg,é.jpg,1.0,\n",
+        ",image1,image2,same\n0,a b;c.jpg,é.jpg,1\n",
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_oddities_of_spreadsheets_are_read(text, encoding, tmp_path):
+    (tmp_path / "p.csv").write_bytes(text.encode(encoding))
+    found = pairs.read_pairs(tmp_path / "p.csv")
+    assert found[["image1", "image2", "same"]].to_numpy().tolist() == [["a b;c.jpg", "é.jpg", 1]]
+
+
+def test_a_name_may_have_a_line_end_in_it(tmp_path):
+    (tmp_path / "p.csv").write_text('image1,image2\n"a\nb.jpg","c,""d"".jpg"\n')
+    assert pairs.read_pairs(tmp_path / "p.csv").to_numpy().tolist() == [["a\nb.jpg", 'c,"d".jpg']]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("image1,image2,image1\na,b,c\n", "the column image1 is there twice"),
+        ("image1,image2,IMAGE1\na,b,c\n", "the column image1 is there twice"),
+        ("image1,image2\na,b,c,d\n", "Expected 2 fields in line 2, saw 4"),  # it was taken for the pair c, d
+        ('image1,image2\n"a,b\n', "EOF inside string starting at row 1"),
+        ("image1,image2\na,b\nc\n", "pair 2 names only one photo or none"),
+        ("image1,image2\n,b\n", "pair 1 names only one photo or none"),
+        ("image1,image2\n,\n", "holds no pairs"),
+        ("a,b\n", "has the columns a,b"),
+        ("", "cannot be read as CSV: it needs"),
+        ("\n\n", "cannot be read as CSV: it needs"),
+    ],
+)
+def test_what_can_be_understood_in_two_ways_is_refused(text, said, tmp_path):
+    (tmp_path / "p.csv").write_text(text)
+    with pytest.raises(FacecomError, match=re.escape(said)) as caught:
+        pairs.read_pairs(tmp_path / "p.csv")
+    assert "\n" not in str(caught.value) and str(caught.value).startswith(f"{tmp_path}/p.csv: ")
+    with pytest.raises(FacecomError, match=r"cannot be read \(Is a directory\): check the path"):
+        pairs.read_pairs(tmp_path)
 
 
 def test_people_are_drawn_with_every_photo_and_filled_up_with_their_own():

@@ -173,3 +173,50 @@ def test_what_is_in_the_way_of_a_safe_load_is_named(tmp_path):
     torch.save(SiameseNet("test_convnext", img_size=32), tmp_path / "module.pt")
     with pytest.raises(FacecomError, match=r"holds more than weights \(facecom.models.networks.SiameseNet\)"):
         checkpoint.load(tmp_path / "module.pt", "siamese")
+
+
+WRAPPED = {
+    "one in another": lambda state: {"model": {"state_dict": state}, "optimizer": {"lr": 1.0}},
+    "three deep": lambda state: {"checkpoint": {"model": {"model_state_dict": state}}, "epoch": 3},
+    "capitals": lambda state: {"MODEL": state, "EPOCH": 3},
+    "Lightning's": lambda state: {"state_dict": {f"model.{name}": value for name, value in state.items()}},
+    "twice parallel": lambda state: {f"module.module.{name}": value for name, value in state.items()},
+    "all at once": lambda state: {
+        "Checkpoint": {"weights": {f"module._orig_mod.net.{n}": v for n, v in state.items()}}
+    },
+}
+
+
+@pytest.mark.parametrize("way", WRAPPED)
+def test_wrappers_round_wrappers_are_opened(way, tmp_path, siamese_file):
+    """Of the published weights, of a checkpoint of facecom, and of the weights in one."""
+    state = {n: v for n, v in SiameseNet("convnext_atto", img_size=32).state_dict().items() if "quality" not in n}
+    torch.save(WRAPPED[way](state), tmp_path / "published.pt")
+    found = checkpoint.load(tmp_path / "published.pt", "siamese").model.state_dict()
+    assert all(torch.equal(found[name], value) for name, value in state.items())
+    own = checkpoint.read(siamese_file)
+    weights = checkpoint.load(siamese_file, "siamese").model.state_dict()
+    inside = WRAPPED[way](own["model"])
+    whole = [own | {"model": inside}, WRAPPED["three deep"](own | {"model": inside})]
+    for content in whole:
+        torch.save(content, tmp_path / "own.pt")
+        loaded = checkpoint.load(tmp_path / "own.pt", "siamese")
+        assert all(torch.equal(value, weights[name]) for name, value in loaded.model.state_dict().items())
+        assert loaded.operating_points == own["operating_points"]
+
+
+def test_a_wrapper_does_not_hide_a_newer_format_or_a_circle(tmp_path, siamese_file):
+    own = checkpoint.read(siamese_file)
+    torch.save({"model": {"checkpoint": own | {"format": 99}}}, tmp_path / "new.pt")
+    with pytest.raises(FacecomError, match="checkpoint format 99 is not known here"):
+        checkpoint.load(tmp_path / "new.pt", "siamese")
+    circle: dict = {"epoch": 3}
+    circle["model"] = circle
+    torch.save(circle, tmp_path / "circle.pt")
+    with pytest.raises(FacecomError, match="circle.pt: "):
+        checkpoint.load(tmp_path / "circle.pt", "siamese")
+
+
+def test_no_shipped_weights_lose_a_name():
+    for path in sorted(checkpoint.SHIPPED.glob("*.pt")):
+        assert checkpoint.read(path)["model"].keys() == torch.load(path, weights_only=True)["model"].keys(), path

@@ -8,9 +8,10 @@ import numpy as np
 
 from facecom.errors import FacecomError
 from facecom.faces.alignment import box_of
-from facecom.inference.corpus.shards import is_url, state_of
+from facecom.inference.corpus.shards import is_url
 from facecom.inference.ensemble import Ensemble
 from facecom.inference.faces import stream_faces
+from facecom.inference.gallery.checksums import CHANGED, Seen, is_still, seen
 from facecom.inference.pipeline import stream
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ def schema_of(size: int, made_by: Mapping[str, str]) -> "pyarrow.Schema":
     file; face: 1, 2, ... from the left; x, y, width, height: its square in pixels of the photo; rotation: degrees
     clockwise; face_score, face_confidence, quality: 0 to 1; told: whether the face is good enough for an answer; main:
     whether it answers for its photo; embedding: unit length; reason: why a photo has no face, and then all before it
-    but `file` is null; size (bytes), modified (nanoseconds), sha256: of the file, to know it again (of a URL -1, null).
+    but `file` is null; size (bytes), modified (nanoseconds), sha256: of the bytes looked at, to know them again
+    (-1, -1, null for what could not be read or changed meanwhile; of a URL modified is -1).
     """
     pa = needed()
     columns = [("file", pa.string()), ("face", pa.int32()), *((name, pa.float32()) for name in BOX)]
@@ -59,12 +61,20 @@ def table_of(
     """The rows of these photos, in their order. names: what the rows call them; paths: where they lie; failed: reasons
     of those that are nowhere; faces: `all`, or `one` a photo; options: of `stream_faces` or `stream`."""
     pa = needed()
-    there = [position for position in range(len(names)) if position not in failed]
+    before = {position: seen(paths[position]) for position in range(len(names)) if position not in failed}
+    there = list(before)
     rows = [(position, {"reason": reason}) for position, reason in failed.items()]
     ways = {"all": _every_face, "one": _one_face}
     rows += [(there[row], found) for row, found in ways[faces]([paths[i] for i in there], siamese, **options)]
+    changed = {position for position, one in before.items() if not is_still(paths[position], one)}
+    rows = [(position, found) for position, found in rows if position not in changed or _is_unreadable(found)]
+    rows += [(position, {"reason": CHANGED}) for position in changed - {position for position, _ in rows}]
     rows.sort(key=lambda row: row[0])  # stable: the faces of a photo stay in their order
-    about = {position: _about(names[position], paths[position]) for position in {row[0] for row in rows}}
+    gone = Seen(None)
+    about = {
+        position: _about(names[position], gone if position in changed else before.get(position, gone))
+        for position in {row[0] for row in rows}
+    }
     size = next((len(row["embedding"]) for _, row in rows if "embedding" in row), None)
     schema = schema_of(size or width_of(siamese), made_by)
     told = [about[position] | found for position, found in rows]
@@ -113,12 +123,12 @@ def _of_answers(answers, siamese: Ensemble) -> dict[str, Sequence]:
     return plain | {"told": told.tolist(), "embedding": list(answers.outputs)}
 
 
-def _about(name: str, path: str) -> dict:
-    """What a row says of its photo. A name that is no UTF-8 shows marks where it is not: Parquet's texts are UTF-8."""
-    from facecom.inference.gallery import rows
+def _is_unreadable(found: Mapping) -> bool:
+    return found.get("reason") not in (None, NO_FACE)
 
-    size, modified = state_of(path)
-    state = rows.state_of(path, None)  # none of a pipe, which would be waited for, or a device, which never ends
-    digest = state[2] if state else None
+
+def _about(name: str, one: Seen) -> dict:
+    """What a row says of its photo. A name that is no UTF-8 shows marks where it is not: Parquet's texts are UTF-8."""
+    size, modified, digest = one.state or (-1, -1, None)
     shown = os.fsencode(name).decode("utf-8", "replace")
     return {"file": shown, "size": size, "modified": -1 if is_url(name) else modified, "sha256": digest}

@@ -15,7 +15,7 @@ from typing import Any
 from tqdm import tqdm
 
 from facecom.errors import FacecomError
-from facecom.files import check_writable, write_error, write_whole
+from facecom.files import check_writable, is_unfinished, write_error, write_whole
 from facecom.inference.corpus.rows import needed
 from facecom.inference.corpus.shards import Photos, Shard, write_todo
 from facecom.inference.corpus.worker import Worker
@@ -66,8 +66,9 @@ def embed_corpus(
     output = Path(os.path.abspath(output))
     before = read_about(output)
     with _alone(output):
-        for left in output.glob(".facecom.*.part"):  # of a run that was killed: nobody else is at work here
-            left.unlink()
+        for entry in output.iterdir():
+            if is_unfinished(entry.name):  # of a run that was killed: nobody else is at work here
+                entry.unlink()
         there = {path.stem for path in output.glob("faces-*.parquet")}
         todo, names, count = write_todo(output / TODO, photos, shard, there)
         if not count:
@@ -124,13 +125,19 @@ def read_about(output: Path) -> dict:
     try:
         return json.loads((output / ABOUT).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        if output.is_dir() and any(entry.name not in (TODO, LOCK) for entry in output.iterdir()):
+        if output.is_dir() and not all(
+            entry.name in (TODO, LOCK) or is_unfinished(entry.name) for entry in output.iterdir()
+        ):
             raise FacecomError(f"{output}: a folder of other files, no corpus: choose another --output") from None
         return {}
     except NotADirectoryError:
         raise FacecomError(f"{output}: a file, no folder: choose another --output") from None
     except (OSError, ValueError) as error:
         raise FacecomError(f"{output / ABOUT}: cannot be read: choose another --output") from error
+
+
+def _entries(folder: Path) -> list[Path]:
+    return list(folder.iterdir()) if folder.is_dir() else []
 
 
 def write_about(output: Path, about: Mapping) -> None:

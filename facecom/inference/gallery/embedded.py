@@ -11,7 +11,7 @@ import numpy as np
 from facecom.conditions import condition_of
 from facecom.data.folders import DISTORTED
 from facecom.errors import FacecomError
-from facecom.inference.gallery.rows import Added
+from facecom.inference.gallery.rows import Added, check_name
 from facecom.inference.gallery.store import BOX, Key, State, needed, schema_of
 
 if TYPE_CHECKING:
@@ -55,8 +55,7 @@ def blocks_of(
     import pyarrow as pa
     import pyarrow.parquet
 
-    if name is not None and not name.strip():
-        raise FacecomError("a person needs a name: give one that is not empty")
+    check_name(name)
     for part in parts:
         table = pyarrow.parquet.read_table(part, columns=list(COLUMNS))
         files = table["file"].to_pylist()

@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 
 import numpy as np
@@ -10,9 +10,10 @@ import pandas as pd
 
 from facecom.errors import FacecomError
 from facecom.inference.gallery.approximate import LEAST_ROWS, WORTH_INDEX
+from facecom.inference.gallery.checksums import CHANGED, Seen, is_still, seen
 from facecom.inference.gallery.embedded import blocks_of, parts_of
-from facecom.inference.gallery.rows import Added, made_by_of, photos_of, rows_of, state_of
-from facecom.inference.gallery.store import KEYS, Store
+from facecom.inference.gallery.rows import Added, made_by_of, photos_of, rows_of
+from facecom.inference.gallery.store import KEYS, Key, State, Store
 from facecom.inference.people.pooling import pool as pooled
 from facecom.inference.pipeline import Photo, collect, name_of, stream
 from facecom.inference.search import nearest_people
@@ -61,28 +62,42 @@ class Gallery:
         folder, a path or several. What was enrolled and is gone from the disk stays enrolled. Rows are written a batch
         at a time: after a run that was killed, the next one goes on. progress: see `pipeline.stream`.
         """
-        siamese = self.verifier.ensemble
-        made_by = self._check()
-        found, todo = Added(), {}
-        known = self.store.index()
+        made_by, found = self._check(), Added()
+        known, todo = self.store.index(), {}
         for key in dict.fromkeys(photos_of(photos, name)):
-            state = state_of(key[1], known.get(key))
-            if state is not None and state == known.get(key):
+            one = seen(key[1], known.get(key))
+            if one.state is not None and one.state == known.get(key):
                 found.unchanged += 1
             else:
-                todo[key] = state
-        keys = list(todo)
-        how = {"batch_size": self.verifier.batch_size, "workers": self.verifier.workers, "progress": progress}
-        for batch in stream([file for _, file in keys], siamese, **how):  # type: ignore[arg-type]
-            found.unreadable += [(keys[row][1], reason) for row, reason in batch.skipped]
-            if batch.answers is not None:
-                chosen = [keys[row] for row in batch.rows]
-                self.store.write(rows_of(chosen, [todo[key] for key in chosen], batch, made_by))
-                found.replaced += sum(key in known for key in chosen)
-                found.added += sum(key not in known for key in chosen)
+                todo[key] = one
+        changed = self._look(todo, known, made_by, found, progress)
+        if changed:  # many photos take long: what changed meanwhile has a second chance
+            changed = self._look({key: seen(key[1]) for key in changed}, known, made_by, found, progress)
+        found.unreadable += [(file, CHANGED) for _, file in changed]
         if found.added or found.replaced:
             self._tidy(found)
         return found
+
+    def _look(
+        self, todo: Mapping[Key, Seen], known: Mapping[Key, State], made_by: dict, found: Added, progress: str | None
+    ) -> list[Key]:
+        """Enrol these, noted in `found`; those that changed while they were looked at are left out and returned."""
+        keys, changed = list(todo), []
+        how = {"batch_size": self.verifier.batch_size, "workers": self.verifier.workers, "progress": progress}
+        for batch in stream([file for _, file in keys], self.verifier.ensemble, **how):  # type: ignore[arg-type]
+            found.unreadable += [(keys[row][1], reason) for row, reason in batch.skipped]
+            if batch.answers is None:
+                continue
+            looked = [keys[row] for row in batch.rows]
+            states = [todo[key].state if is_still(key[1], todo[key]) else None for key in looked]
+            changed += [key for key, state in zip(looked, states, strict=True) if state is None]
+            rows = rows_of(looked, states, batch, made_by)
+            if rows.num_rows:
+                self.store.write(rows)
+                replaced = sum(key in known for key, state in zip(looked, states, strict=True) if state is not None)
+                found.replaced += replaced
+                found.added += rows.num_rows - replaced
+        return changed
 
     def add_faces(self, folder: str | os.PathLike, name: str | None = None) -> Added:
         """Enrol from a corpus (`facecom corpus`), which has looked at the photos already: the face that answers for a

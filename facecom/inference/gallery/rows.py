@@ -1,8 +1,7 @@
 """From photos to the rows of a gallery: whose, which files, whether they are still the same, and what was seen."""
 
-import hashlib
 import os
-import stat
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -14,15 +13,13 @@ import numpy as np
 from facecom.data.folders import flat_table, listed_table, task_b_table
 from facecom.errors import FacecomError
 from facecom.faces.alignment import box_of
+from facecom.files import sha256_of
 from facecom.inference.ensemble import Ensemble
 from facecom.inference.gallery.store import State, schema_of
 from facecom.inference.pipeline import Batch
 
 if TYPE_CHECKING:
     import pyarrow
-
-#: Of a file that vanished while it was read: the next run looks at it again.
-UNKNOWN: State = (-1, -1, "")
 
 
 @dataclass
@@ -41,8 +38,7 @@ class Added:
 def photos_of(photos: str | os.PathLike | Sequence[str | os.PathLike], name: str | None) -> Iterator[tuple[str, str]]:
     """(identity, absolute path) of what `Gallery.add` is given. Raises FacecomError without any photo."""
     one = Path(photos) if isinstance(photos, str | os.PathLike) else None
-    if name is not None and not name.strip():
-        raise FacecomError("a person needs a name: give one that is not empty")
+    check_name(name)
     if name is None:
         if one is None:
             raise FacecomError("photos need a name: give one, or a folder of folders, one a person")
@@ -59,6 +55,14 @@ def photos_of(photos: str | os.PathLike | Sequence[str | os.PathLike], name: str
     return zip(table.identity, map(os.path.abspath, table.path), strict=True)
 
 
+def check_name(name: str | None) -> None:
+    """Raises FacecomError for a person's name that is empty, or that a list cannot show in a line."""
+    if name is not None and not name.strip():
+        raise FacecomError("a person needs a name: give one that is not empty")
+    if name is not None and any(unicodedata.category(one) in ("Cc", "Cs") for one in name):
+        raise FacecomError(f"{name!r}: no name that a list can show: leave out line ends and what is no text")
+
+
 def made_by_of(siamese: Ensemble) -> dict[str, str]:
     """What embeddings depend on: SHA-256 of the weight files, and how they look at a photo."""
     for member in siamese.members:
@@ -73,34 +77,10 @@ def made_by_of(siamese: Ensemble) -> dict[str, str]:
     return {"weights": weights, "prepared": "; ".join(ways)}
 
 
-def sha256_of(path: str | os.PathLike) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def state_of(file: str, before: State | None) -> State | None:
-    """Of a file now; `before` where its content is the same; None where it cannot be read, or never ends (a pipe)."""
-    try:
-        status = os.stat(file)
-        if not stat.S_ISREG(status.st_mode):
-            return None
-        if before is not None and before[:2] == (status.st_size, status.st_mtime_ns):
-            return before
-        digest = sha256_of(file)
-    except OSError:
-        return None
-    if before is not None and before[2] == digest:
-        return before
-    return status.st_size, status.st_mtime_ns, digest
-
-
 def rows_of(
     keys: Sequence[tuple[str, str]], states: Sequence[State | None], batch: Batch, made_by: dict
 ) -> "pyarrow.Table":
-    """The rows of a batch of photos."""
+    """The rows of a batch of photos. states: None for those that are to be left out."""
     import pyarrow as pa
 
     answers, count = batch.answers, len(keys)
@@ -111,11 +91,12 @@ def rows_of(
                 boxes[row] = box_of(landmarks)
     size = answers.outputs.shape[1]
     columns = [list(column) for column in zip(*keys, strict=True)]
-    columns += [list(column) for column in zip(*(state or UNKNOWN for state in states), strict=True)]
+    columns += [list(column) for column in zip(*(state or (0, 0, "") for state in states), strict=True)]
     columns += [[datetime.now(timezone.utc)] * count, *boxes.T, answers.quality, answers.confidence]
     columns += [pa.FixedSizeListArray.from_arrays(pa.array(np.ravel(answers.outputs), pa.float32()), size)]
     schema = schema_of(size, made_by)
-    return pa.Table.from_arrays(
+    rows = pa.Table.from_arrays(
         [pa.array(column, kind) if not isinstance(column, pa.Array) else column
          for column, kind in zip(columns, schema.types, strict=True)], schema=schema
     )  # fmt: skip
+    return rows.filter(pa.array([state is not None for state in states]))

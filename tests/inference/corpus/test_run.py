@@ -126,6 +126,8 @@ def test_what_stops_in_the_middle_goes_on(folder, embed, tmp_path, monkeypatch):
         return real(names, *args, **kwargs)
 
     monkeypatch.setattr(worker, "table_of", stops)
+    (tmp_path / "faces").mkdir()
+    (tmp_path / "faces" / ".facecom.first.part").write_bytes(b"killed before it had said what made it")
     with pytest.raises(KeyboardInterrupt):
         embed(folder, shard=2)  # at most 8 photos a shard, so there are 4 at least
     assert len(list((tmp_path / "faces").glob("faces-*.parquet"))) == 2
