@@ -123,7 +123,10 @@ def _made_by(worker: Worker | None, network: Mapping[str, Any]) -> dict:
 def read_about(output: Path) -> dict:
     """What made the corpus in a folder; empty for a folder that is new or empty. Raises FacecomError for another."""
     try:
-        return json.loads((output / ABOUT).read_text(encoding="utf-8"))
+        about = json.loads((output / ABOUT).read_text(encoding="utf-8"))
+        if not isinstance(about, dict) or not isinstance(about.get("photos", 0), int):
+            raise ValueError("not what embed_corpus writes")
+        return about
     except FileNotFoundError:
         if output.is_dir() and not all(
             entry.name in (TODO, LOCK) or is_unfinished(entry.name) for entry in output.iterdir()

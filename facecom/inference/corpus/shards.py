@@ -5,6 +5,7 @@ shard is called after its photos, their sizes and times of change. So a later ru
 a photo that came, went or changed is a new name for one shard, not for all that follow.
 """
 
+import codecs
 import hashlib
 import json
 import os
@@ -56,10 +57,18 @@ class Photos:
         if self.folder is not None:
             yield from self._below(Path(os.path.abspath(self.folder)), ())
         elif self.listed is not None:
-            with open(self.listed, encoding="utf-8-sig", errors="surrogateescape") as lines:
-                yield from map(whole_name, filter(None, map(str.strip, lines)))
+            yield from map(whole_name, self._lines(self.listed))
         else:
             yield from map(whole_name, self.named)
+
+    def _lines(self, listed: Path) -> Iterator[str]:
+        with open(listed, "rb") as start:
+            wide = start.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+        with open(listed, encoding="utf-16" if wide else "utf-8-sig", errors="surrogateescape") as lines:
+            for line in filter(None, map(str.strip, lines)):
+                if "\0" in line:
+                    raise FacecomError(f"{listed}: no text: --list wants a text file, a path or URL a line")
+                yield line
 
     def _below(self, folder: Path, above: tuple[tuple[int, int], ...]) -> Iterator[str]:
         status = os.stat(folder)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from facecom.errors import FacecomError
+from facecom.inference.corpus.run import read_about
 from facecom.inference.corpus.shards import Photos, cut, name_of, photos_of, write_todo
 
 
@@ -64,3 +65,23 @@ def test_a_list_names_paths_and_urls(here):
         Photos(here / "nowhere")
     with pytest.raises(FacecomError, match="nowhere.txt: no such file"):
         Photos(listed=here / "nowhere.txt")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_lists_as_editors_save_them(encoding, tmp_path):
+    listed = tmp_path / "list.txt"
+    listed.write_bytes("/p/é 1.jpg\r\n\r\n  s3://b/c.jpg \r\n".encode(encoding))
+    assert list(Photos(listed=listed)) == ["/p/é 1.jpg", "s3://b/c.jpg"]
+
+
+def test_a_list_that_is_no_text_is_refused(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(b"\xff\xd8\xff\xe0\0\x10JFIF\0")
+    with pytest.raises(FacecomError, match="a.jpg: no text: --list wants a text file"):
+        list(Photos(listed=tmp_path / "a.jpg"))
+
+
+@pytest.mark.parametrize("content", ["[]", '{"photos": "many"}', "{", "3", ""])
+def test_what_made_a_corpus_is_no_guess(content, tmp_path):
+    (tmp_path / "_corpus.json").write_text(content)
+    with pytest.raises(FacecomError, match="_corpus.json: cannot be read: choose another --output"):
+        read_about(tmp_path)
