@@ -44,7 +44,8 @@ from facecom.evaluation.results import write_rows  # noqa: E402
 from facecom.faces.aligner import Aligner  # noqa: E402
 from facecom.faces.crops import Crops, load_crops  # noqa: E402
 from facecom.models import checkpoint, mirror  # noqa: E402
-from facecom.training import preparation, recipes, unlabelled  # noqa: E402
+from facecom.training import preparation, recipes  # noqa: E402
+from facecom.training.finetuning import unlabelled  # noqa: E402
 from facecom.training.samples import evaluation_batches  # noqa: E402
 from facecom.training.siamese import SiameseJob  # noqa: E402
 

@@ -84,10 +84,8 @@ def train(args: argparse.Namespace, task: str) -> dict:
         warnings.warn(
             "--glare and --collages are of version 0.1.0 and do nothing any more", FacecomWarning, stacklevel=1
         )
-    from facecom.training import (
-        distributed,  # here, so that --help is instant
-        unlabelled,
-    )
+    from facecom.training import distributed  # here, so that --help is instant
+    from facecom.training.finetuning import unlabelled
     from facecom.training.gender import GenderJob
     from facecom.training.loop import run
     from facecom.training.siamese import SiameseJob

@@ -25,6 +25,9 @@ LAST = "projection.2"
 #: knows it is at most .014, of another camera .05 to .34, however many people there are.
 LEAST_PEOPLE, SHIFTED, OFFSET = 4, 2.0, 0.03
 
+#: The most photos that an adaptation is fitted to.
+MOST_FITTED = 4000
+
 #: Share of the within-person spread that is divided by, for a mean that is known exactly.
 WHITENED = 0.4
 
@@ -118,6 +121,19 @@ def adapt(outputs: np.ndarray, people: np.ndarray) -> Adaptation:
     share = 1 - 1 / made.shift
     several = made.photos > made.people  # else photos differ from their mirror images alone
     return fit(outputs, people, share, 1 - WHITENED * share if several else 1.0)
+
+
+def said_of(made: Adaptation) -> str:
+    """A line about the adaptation."""
+    far = f"{made.people} people's mean lies at {made.shift:.1f} times the squared distance that chance gives"
+    if made.people < LEAST_PEOPLE:
+        return f"adaptation: {made.people} people are too few, so the network stays as it is"
+    if made.nothing:
+        known = f"and {max(made.offset, 0):.3f} times that between people, as of photos that it knows"
+        why = "which may be chance: more people would tell" if made.offset >= OFFSET else known
+        return f"adaptation: {far}, {why}; the network stays as it is"
+    white = f", whitened within people (shrinkage {made.shrinkage:.2f})" if made.shrinkage < 1 else ""
+    return f"adaptation to {made.people} people, {made.photos} photos: {far}; {made.mean_share:.0%} of it off{white}"
 
 
 def fold(model: nn.Module, adaptation: Adaptation) -> None:

@@ -19,8 +19,8 @@ from facecom.training.finetuning import layers
 from facecom.training.finetuning.anchored import PHOTOS, Anchored
 from facecom.training.job import Job, cosine
 
-#: The sets of photos that training is shown on, and the most training photos that an adaptation is fitted to.
-SHOWN, MOST_FITTED = ("held", "val", "guard"), 4000
+#: The sets of photos that training is shown on.
+SHOWN = ("held", "val", "guard")
 
 #: What decides which epoch is best: how many are recognised at this false accept rate.
 HEADLINE, FAR = "held_tar@far=1e-3", 1e-3
@@ -79,7 +79,7 @@ class SiameseJob(Job):
                 return
             self.adaptation, self.stages["adapted"] = made, adapted
             self.anchored = Anchored(self.model, self.args.layers, self.args.margin)
-        print(said_of(made))
+        print(adaptation.said_of(made))
 
     def adaptation_to(self, names: Sequence[str]) -> adaptation.Adaptation:
         """The adaptation of the network as it is to the people of these sets; of held-back ones their clean photos."""
@@ -87,7 +87,7 @@ class SiameseJob(Job):
         people: list[str] = []
         for name in names:
             table, own = self.sets[name]
-            kept = adaptation.some_people(table["identity"].to_numpy(), MOST_FITTED, self.args.seed)
+            kept = adaptation.some_people(table["identity"].to_numpy(), adaptation.MOST_FITTED, self.args.seed)
             kept &= (table["condition"] == "clean").to_numpy() | (name == "train")
             crops += [own[row] for row in np.flatnonzero(kept)]
             people += table["identity"][kept].tolist()
@@ -105,7 +105,7 @@ class SiameseJob(Job):
             self.model.load_state_dict(content["model"])
             return None
         adaptation.fold(self.model, made)
-        print(f"with the held-back people, whose threshold stays: {said_of(made)}")
+        print(f"with the held-back people, whose threshold stays: {adaptation.said_of(made)}")
         return content | {"model": self.model, "adaptation": made.about()}
 
     def outputs(self, x: torch.Tensor) -> torch.Tensor:
@@ -241,19 +241,6 @@ class SiameseJob(Job):
         _, rank, _ = protocols.nearest_identities(table, embeddings, "all")
         figures["rank1"] = float(np.mean(rank == 1)) if len(rank) else np.nan
         return figures
-
-
-def said_of(made: adaptation.Adaptation) -> str:
-    """A line about the adaptation."""
-    far = f"{made.people} people's mean lies at {made.shift:.1f} times the squared distance that chance gives"
-    if made.people < adaptation.LEAST_PEOPLE:
-        return f"adaptation: {made.people} people are too few, so the network stays as it is"
-    if made.nothing:
-        known = f"and {max(made.offset, 0):.3f} times that between people, as of photos that it knows"
-        why = "which may be chance: more people would tell" if made.offset >= adaptation.OFFSET else known
-        return f"adaptation: {far}, {why}; the network stays as it is"
-    white = f", whitened within people (shrinkage {made.shrinkage:.2f})" if made.shrinkage < 1 else ""
-    return f"adaptation to {made.people} people, {made.photos} photos: {far}; {made.mean_share:.0%} of it off{white}"
 
 
 def _has_cross_photo(table: pd.DataFrame) -> bool:

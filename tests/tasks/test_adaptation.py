@@ -15,7 +15,8 @@ from facecom import cli
 from facecom.errors import FacecomError
 from facecom.models import checkpoint
 from facecom.models.initial import initial_model
-from facecom.training import adaptation, recipes, siamese, unlabelled
+from facecom.training import adaptation, recipes, siamese
+from facecom.training.finetuning import unlabelled
 
 ROOT = Path(__file__).resolve().parents[2]
 

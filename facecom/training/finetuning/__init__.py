@@ -1,1 +1,1 @@
-"""Training on from a network that knows people already, so that it forgets nothing."""
+"""From a network that knows people already: training on that forgets nothing, and adaptation without names."""

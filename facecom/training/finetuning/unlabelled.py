@@ -26,7 +26,6 @@ from facecom.training.job import autocast
 from facecom.training.preparation import fingerprint
 from facecom.training.run_folder import open_run
 from facecom.training.samples import evaluation_batches
-from facecom.training.siamese import MOST_FITTED, said_of
 
 
 def folder_of(data_dir: Path) -> Path | None:
@@ -47,16 +46,16 @@ def run(args: argparse.Namespace, folder: Path) -> dict[str, float]:
     loaded = checkpoint.load(None if args.init in ("shipped", "face") else args.init, "siamese")
     print(f"starts from {loaded.path.name}")
     table = flat_table(folder)
-    if len(table) > MOST_FITTED:
-        print(f"{folder}: {len(table)} photos, of which {MOST_FITTED} are drawn")
-        table = table.sample(MOST_FITTED, random_state=args.seed).sort_index()
+    if len(table) > adaptation.MOST_FITTED:
+        print(f"{folder}: {len(table)} photos, of which {adaptation.MOST_FITTED} are drawn")
+        table = table.sample(adaptation.MOST_FITTED, random_state=args.seed).sort_index()
     table, outputs = seen(loaded, table, args)
     threshold = loaded.operating_points[0]["threshold"] if loaded.operating_points else PUBLISHED_DISTANCE
     people = group(adaptation.embeddings_of(outputs).astype(np.float32), threshold)
     print(f"photos without names: {len(table)} with a face, of {len(np.unique(people))} people by their looks")
     made = adaptation.adapt(outputs, people)
     adaptation.fold(loaded.model, made)
-    print(said_of(made))
+    print(adaptation.said_of(made))
     if not made.nothing:
         print(f"the threshold stays {threshold:.3f}: photos with names (a folder a person) would settle it anew")
     if distributed.first():
