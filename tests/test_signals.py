@@ -60,9 +60,11 @@ def test_a_signal_at_the_first_import(program, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("program", ["test B", "facecom"])
 @pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-@pytest.mark.parametrize("where", ["yaml", "numpy", "torch"])
+@pytest.mark.parametrize(
+    "program, where",
+    [("test B", "yaml"), ("test B", "numpy"), ("facecom", "yaml"), ("facecom", "numpy"), ("facecom", "torch")],
+)
 def test_a_signal_before_and_within_the_command(program, number, code, where, tmp_path):
     assert ended(program, number, where, tmp_path)[:2] == (code, "stopped\n")
 

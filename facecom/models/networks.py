@@ -75,7 +75,7 @@ class SiameseNet(nn.Module):
     def quality_of(self, hidden: torch.Tensor) -> torch.Tensor:
         """Quality float32 [B], 0 to 1, of what `hidden` gives; NaN where the network has no quality head."""
         if self.quality is None:
-            return hidden.new_full((len(hidden),), torch.nan, dtype=torch.float32)
+            return torch.full_like(hidden[:, 0], torch.nan, dtype=torch.float32)
         # The quality is learned from the features, never the features from the quality.
         return torch.sigmoid(self.quality(hidden.detach()).float()).squeeze(1)
 

@@ -68,7 +68,7 @@ def clip(tmp_path):
             frame = background.copy()
             frame[60 : 60 + 224, 20 + 8 * number : 244 + 8 * number] = draw_person(3, 0)[0]
             if number < 5:
-                frame[60 : 60 + 224, 450:674] = draw_person(4, 0)[0]
+                frame[60 : 60 + 224, 450:674] = draw_person(6, 0)[0]
             file.mux(stream.encode(av.VideoFrame.from_ndarray(frame)))
         file.mux(stream.encode())
     return tmp_path / "clip.mp4"

@@ -51,6 +51,9 @@ class Toy:
     def finish(self):
         return ["what it did"]
 
+    def settle(self, content):
+        return None
+
     def content(self):
         return {"task": "toy", "config": {}, "preprocessing": {}}
 
