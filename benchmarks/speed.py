@@ -115,8 +115,8 @@ def frames(paths: list[str], args: argparse.Namespace) -> Callable:
     from facecom.synthetic import draw_person
 
     made, frame = verifier(args), np.full((720, 1280, 3), 110, np.uint8)
-    for number in range(5):
-        frame[100 + 70 * number : 324 + 70 * number, 20 + 250 * number : 244 + 250 * number] = draw_person(number, 0)[0]
+    for number, person in enumerate((0, 1, 2, 3, 5)):
+        frame[100 + 70 * number : 324 + 70 * number, 20 + 250 * number : 244 + 250 * number] = draw_person(person, 0)[0]
     found = faces_of([(0, frame, 1280)], made)
     if len(found.rows) != 5:
         raise FacecomError(f"{len(found.rows)} faces found in the drawn frame, not 5: the measurement would be another")
