@@ -177,8 +177,8 @@ def photo_folder(path: str | Path, task: str) -> Path:
     in it. task: `A` or `B`."""
     path = Path(path)
     for place in _places(task):
-        found = _within(path, *place, "val")
-        if found and _within(path, *place, "train"):
+        found = within(path, *place, "val")
+        if found and within(path, *place, "train"):
             warnings.warn(f"{path}: holds train/ and val/: takes {found}", FacecomWarning, stacklevel=2)
             return found
     return path
@@ -192,8 +192,8 @@ def split_folders(data_dir: str | Path, task: str) -> tuple[Path, Path | None]:
     """
     data_dir = _existing(data_dir, "fetch the data with download_data.py, or draw some with download_data.py --sample")
     for place in _places(task):
-        if train := _within(data_dir, *place, "train"):
-            return train, _within(data_dir, *place, "val")
+        if train := within(data_dir, *place, "train"):
+            return train, within(data_dir, *place, "val")
     if layout(data_dir) == {"A": "genders", "B": "identities"}[task]:
         return data_dir, None
     there = [one.name for one in folders_in(data_dir)]
@@ -208,7 +208,7 @@ def _places(task: str) -> list[tuple[str, ...]]:
     return [(), (f"Task_{task}",), ("Comys_Hackathon5", f"Task_{task}")]
 
 
-def _within(folder: Path, *names: str) -> Path | None:
+def within(folder: Path, *names: str) -> Path | None:
     """The folder in a folder, in a folder ... of these names, in any case where none has them exactly; None without."""
     for name in names:
         alike = [] if (folder / name).is_dir() or not folder.is_dir() else folders_in(folder)

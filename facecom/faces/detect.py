@@ -25,7 +25,7 @@ BOX_SIDE, BOX_MIDDLE = 84.0, (56.0, 67.0)
 SAME_FACE = 0.5
 
 #: From this score on a detection counts as a face (chosen on composed scenes of held-back people, see
-#: `benchmarks/detection.py`: from .53 on 95 % are faces, and photos of whole people have more that is none).
+#: `benchmarks/detection.py`: from .53 on 95 % are faces; photos of whole people have more that is none).
 THRESHOLD = 0.6
 
 #: Smaller boxes are no faces: the detector has learned of none.

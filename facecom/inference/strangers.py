@@ -15,7 +15,6 @@ MOST = 2000
 #: two names, or two sisters, are no reason.
 TIMES, PEOPLE = 3.0, 5
 
-
 #: A threshold of one's own is named where so many pairs would pass it: of fewer, the rate is not known.
 LEAST_PASSING = 10
 

@@ -1,6 +1,6 @@
 """Adaptation to photos without names: they are sorted into people by their looks, and those count as people.
 
-Said and undone as with names it cannot be: nobody is held back, and the threshold stays that of the network.
+Nobody is held back, so what it gains cannot be said, and the threshold stays that of the network.
 """
 
 import argparse
@@ -12,7 +12,7 @@ import torch
 
 from facecom import cli
 from facecom.data.augmentation import eval_transform
-from facecom.data.folders import flat_table, layout
+from facecom.data.folders import flat_table, layout, within
 from facecom.data.listing import photos_in
 from facecom.errors import FacecomError
 from facecom.evaluation.protocols import PUBLISHED_DISTANCE
@@ -30,7 +30,7 @@ from facecom.training.samples import evaluation_batches
 
 def folder_of(data_dir: Path) -> Path | None:
     """The folder of photos without names that `--data_dir` is, or `train/` in it; None for everything else."""
-    folder = data_dir / "train" if (data_dir / "train").is_dir() else data_dir
+    folder = within(data_dir, "train") or data_dir
     return folder if folder.is_dir() and layout(folder) == "flat" and any(photos_in(folder)) else None
 
 
