@@ -140,6 +140,17 @@ def test_optimizers_move_the_weights_and_files_are_written(crops, tmp_path):
     assert [row["blended"] for row in compare([tmp_path / "adamw", tmp_path / "muon"])] == [None, 0.0]
 
 
+def test_frozen_stages_stay_as_they_are(crops, tmp_path):
+    encoder.main(arguments(crops, tmp_path / "first"))
+    words = ["--init", str(tmp_path / "first" / "ema.pt"), "--frozen", "1"]
+    encoder.main(arguments(crops, tmp_path / "next", *words))
+    before, after = (candidates.open_candidate(tmp_path / n / "ema.pt")[0].state_dict() for n in ("first", "next"))
+    frozen = {name for name in after if name.startswith(("encoder.stem", "encoder.stages.0"))}
+    assert frozen and all(torch.equal(before[name], after[name]) for name in frozen)
+    moved = [name for name in after if name.startswith("encoder.stages.1") and after[name].ndim > 1]
+    assert moved and not any(torch.equal(before[name], after[name]) for name in moved)
+
+
 def test_a_resumed_run_ends_with_the_same_weights(crops, tmp_path, monkeypatch):
     encoder.main(arguments(crops, tmp_path / "whole"))
     stop = encoder.train_until
