@@ -14,6 +14,7 @@ from facecom.data.images import CROP_SIZE
 from facecom.faces.alignment import frame_matrix
 from pretraining.encoder.blends import SHARES, blend
 from pretraining.encoder.borders import in_front_of, plain_border
+from pretraining.encoder.cameras import another_camera
 from pretraining.targets.teachers import open_teacher, side_by_side
 
 #: How often each condition spoils a crop. Noise and rain are where face models fail: they come more often.
@@ -39,7 +40,7 @@ class Augmentation:
     """How hard the crops are made. Shares are in [0, 1]; severities 1 to 5."""
 
     distorted: float = 0.6
-    twice: float = 0.1  # share of the distorted that are so twice
+    twice: float = 0.2  # share of the distorted that are so twice
     severity: tuple[float, ...] = (0.15, 0.2, 0.3, 0.2, 0.15)
     packed: float = 0.85  # share of crops that come out of a JPEG file: rings in noise, faint lines lost
     border: float = 0.2  # share of crops whose outside is replaced by colours or by themselves
@@ -61,17 +62,6 @@ def jitter_matrix(size: int, frame: str, rng: np.random.Generator) -> np.ndarray
     shift = middle - turn @ middle + rng.normal(0, 2.0, 2) * size / CROP_SIZE
     framed = frame_matrix(frame, size)
     return np.column_stack([turn @ framed[:, :2], turn @ framed[:, 2] + shift])
-
-
-def change_colour(crop: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Brightness, contrast and colour cast of another camera; one crop in twenty is grey."""
-    gain = rng.uniform(0.75, 1.25) * rng.uniform(0.93, 1.07, 3)
-    shift = rng.uniform(-20, 20)
-    table = np.clip(np.arange(256)[:, None] * gain + shift, 0, 255).astype(np.uint8)
-    crop = cv2.LUT(crop, table[None])
-    if rng.random() < 0.05:
-        crop = cv2.cvtColor(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-    return crop
 
 
 def conditions(settings: Augmentation, rng: np.random.Generator) -> list[tuple[str, int]]:
@@ -98,7 +88,7 @@ def augment(
         crop = plain_border(crop, rng)
     elif other is not None and kind < settings.border + settings.surroundings:
         crop = in_front_of(crop, other, rng)
-    crop = change_colour(crop, rng)
+    crop = another_camera(crop, rng)
     for name, severity in conditions(settings, rng):
         crop = distort(crop, name, severity, rng, scale=1.0)
     if rng.random() < settings.packed:

@@ -33,7 +33,6 @@ from facecom.cli import pick_amp
 from facecom.faces.alignment import FRAMES
 from facecom.models.networks import build_model
 from pretraining.encoder.batches import Augmentation, Batches, Matched
-from pretraining.encoder.enlarge import fitted_to
 from pretraining.encoder.objective import margin_softmax, normalised, objective
 from pretraining.encoder.optimizers import learning_rate, optimizer_for, set_rate
 from pretraining.encoder.pace import speed_up
@@ -62,11 +61,10 @@ WORKER_NICE = 5
 
 
 def load_weights(model, path: str) -> tuple[int, float]:
-    """Weights from a checkpoint or an ema.pt, of crops of any size; what does not fit is an error. Returns photos and
-    minutes they took."""
+    """Weights from a checkpoint or an ema.pt; what does not fit is an error. Returns photos and minutes they took."""
     file = torch.load(path, map_location="cpu", weights_only=True)
     state = {k: v.float() if v.is_floating_point() else v for k, v in file["model"].items()}
-    model.load_state_dict(fitted_to(model, state))
+    model.load_state_dict(state)
     seen = file.get("data") or {"photos_seen": file.get("photos", 0), "minutes": file.get("minutes", 0.0)}
     return seen.get("photos_seen", 0), seen.get("minutes") or 0.0
 
