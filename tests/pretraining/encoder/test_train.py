@@ -92,7 +92,7 @@ def test_a_face_is_seen_in_the_surroundings_of_a_whole_photo(crops, tmp_path):
     for view, target in zip(views.numpy(), targets.numpy(), strict=True):
         own = np.array_equal(target, people.targets[white])
         assert (view[30:45, 25:39].mean() > 70) == own  # the face is its own
-        assert (view > 70).mean() > 0.05  # round a black face, too, it is white
+        assert (view > 70).mean() > 0.01  # round a black face, too, it is white
 
 
 def test_a_photo_of_nobody_knows_whom_has_no_identity_loss(crops, tmp_path):
