@@ -35,7 +35,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from facecom import cli  # noqa: E402
 from facecom.commands import training  # noqa: E402
-from facecom.conditions.jpeg import through_jpeg  # noqa: E402
 from facecom.data.augmentation import eval_transform  # noqa: E402
 from facecom.data.folders import split_folders, task_b_table  # noqa: E402
 from facecom.data.holdback import group_of, is_held_back  # noqa: E402
@@ -48,6 +47,7 @@ from facecom.training import preparation, recipes  # noqa: E402
 from facecom.training.finetuning import unlabelled  # noqa: E402
 from facecom.training.samples import evaluation_batches  # noqa: E402
 from facecom.training.siamese import SiameseJob  # noqa: E402
+from pretraining.choosing.cameras import infrared, tight  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -66,24 +66,6 @@ AT_THRESHOLD = {"far": "far@threshold", "tar": "tar@threshold"}
 
 #: Share of the people of the encoder's crops that it has not seen (`pretraining/targets/people.py`).
 UNSEEN = 0.05
-
-
-def infrared(crop: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A crop as a cheap night camera sees it. RGB uint8 [H, W, 3] in and out."""
-    height, width = crop.shape[:2]
-    grey = crop @ np.float32([0.8, 0.1, 0]) + 20
-    grey = cv2.resize(grey, (int(width * 0.7), int(height * 0.7)), interpolation=cv2.INTER_AREA)
-    rows, columns = (np.arange(side) / side - 0.5 for side in grey.shape)
-    grey = 255 * np.clip(grey / 255, 0, 1) ** 0.6 * (1.25 - 1.3 * np.hypot(rows[:, None], columns))
-    grey = np.clip(grey + rng.normal(0, 6, grey.shape), 0, 255)
-    grey[::2] *= 0.85
-    grey = cv2.resize(grey, (width, height), interpolation=cv2.INTER_LINEAR).astype(np.uint8)
-    return through_jpeg(np.repeat(grey[..., None], 3, 2), 60)
-
-
-def tight(crop: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The face itself of an aligned 112 px crop. RGB uint8 [112, 112, 3] -> RGB uint8 [66, 52, 3]."""
-    return crop[32:98, 30:82].copy()
 
 
 def unseen_crops(faces: Path, source: str, camera, folder: Path) -> pd.DataFrame:

@@ -4,6 +4,7 @@
 
 Rows `weights,looks,photos,condition` and `validation.figures` in results/encoder_candidates.csv; rows of weights of the
 same name are replaced. `mean` is that of clean and six conditions: under glare (`sunny`) nothing is left to compare.
+Besides, photos of one camera against each other, of cameras that no encoder has learned from (`cameras.py`).
 """
 
 import argparse
@@ -16,6 +17,7 @@ import torch
 from facecom import cli
 from facecom.cli import pick_amp
 from facecom.evaluation import results
+from pretraining.choosing.cameras import CAMERAS
 from pretraining.choosing.candidates import Candidate, variants
 from pretraining.targets.people import People
 from pretraining.validation import CONDITIONS, copies, embed_with_quality, figures, framed, judged
@@ -24,7 +26,7 @@ FIGURES = ("tar", "tar_gender", "rank1")
 
 
 def rows_of(candidate: Candidate, name: str, people: People, probes: dict[str, np.ndarray], chosen, amp: bool):
-    """Rows of one encoder. probes: RGB uint8 [N, 112, 112, 3] a condition, of the crops `chosen`."""
+    """Rows of one encoder. probes: RGB uint8 [N, 112, 112, 3] a condition or camera, of the crops `chosen`."""
     size, who, gender = candidate.config["img_size"], people.identity[chosen], people.gender[chosen]
     rows = []
     for looks in (1, 2):
@@ -34,8 +36,11 @@ def rows_of(candidate: Candidate, name: str, people: People, probes: dict[str, n
             )[0]
             for condition, crops in probes.items()
         }
-        told = {c: figures(found[c], found["clean"], who, gender, found["clean"]) for c in probes}
-        told["mean"] = {n: round(float(np.mean([told[c][n] for c in probes if c != "sunny"])), 4) for n in FIGURES}
+        told = {
+            c: figures(found[c], found[c if c in CAMERAS else "clean"], who, gender, found["clean"]) for c in probes
+        }
+        counted = [told[c] for c in CONDITIONS if c != "sunny"]
+        told["mean"] = {n: round(float(np.mean([one[n] for one in counted])), 4) for n in FIGURES}
         start = {"weights": name, "looks": looks, "photos": len(chosen)}
         rows += [start | {"condition": c} | {n: told[c][n] for n in FIGURES} for c in told]
     return rows
@@ -48,11 +53,14 @@ def main(args):
     chosen = judged(people, args.limit)
     crops = np.stack([people.crops[i] for i in chosen])
     probes = {condition: copies(crops, chosen, condition) for condition in CONDITIONS}
+    for name, camera in CAMERAS.items():
+        seeds = map(np.random.default_rng, chosen)
+        probes[name] = np.stack([camera(crop, rng) for crop, rng in zip(crops, seeds, strict=True)])
     names = args.names or [f"{Path(path).parent.name}/{Path(path).stem}" for path in args.weights]
     rows = []
     for path, name in zip(args.weights, names, strict=True):
         new = rows_of(next(variants(Path(path), None)), name, people, probes, chosen, amp)
-        print(name, [row for row in new if row["condition"] in ("clean", "mean")], flush=True)
+        print(name, [row for row in new if row["condition"] in ("clean", "mean", *CAMERAS)], flush=True)
         rows += new
     if Path(args.output).is_file():
         with open(args.output, newline="") as file:

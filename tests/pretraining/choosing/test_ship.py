@@ -19,6 +19,7 @@ from pretraining.choosing import (
     compare,  # noqa: E402
     ship,  # noqa: E402
 )
+from pretraining.choosing.cameras import CAMERAS  # noqa: E402
 from pretraining.targets.people import People  # noqa: E402
 from pretraining.validation import CONDITIONS  # noqa: E402
 from tests.packed import pack  # noqa: E402
@@ -83,11 +84,11 @@ def test_encoders_are_compared_with_one_look_and_two(shipped, tmp_path):
         paths = [str(folder / "ema.pt")] * len(names.split())
         compare.main(compare.get_args_parser().parse_args([*words.split(), *paths, "--names", *names.split()]))
     rows = list(csv.DictReader(open(tmp_path / "out.csv")))
-    assert [row["weights"] for row in rows] == ["a"] * 18 + ["b"] * 18  # b's are written anew
+    assert [row["weights"] for row in rows] == ["a"] * 22 + ["b"] * 22  # b's are written anew
     assert {row["looks"] for row in rows} == {"1", "2"} and rows[0]["condition"] == "clean"
-    assert {row["condition"] for row in rows} == {*CONDITIONS, "mean"}
-    own = [float(row["tar"]) for row in rows[:9] if row["condition"] not in ("sunny", "mean")]
-    assert float(rows[8]["tar"]) == pytest.approx(np.mean(own), abs=1e-4)
+    assert {row["condition"] for row in rows} == {*CONDITIONS, *CAMERAS, "mean"}
+    own = [float(row["tar"]) for row in rows[:11] if row["condition"] in CONDITIONS and row["condition"] != "sunny"]
+    assert float(rows[10]["tar"]) == pytest.approx(np.mean(own), abs=1e-4)
 
 
 def test_the_second_look_is_kept_with_the_weights(shipped):
