@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,8 @@ def resolve(args: argparse.Namespace, task: str) -> argparse.Namespace:
         raise FacecomError(f"cannot write {args.output}: a photo is there; choose another name")
     read = {name: value for name, value in vars(args).items() if name not in ("output", "init", "run_dir")}
     refuse_to_replace(args.output, read)
+    if os.path.realpath(args.run_dir) == os.path.realpath(args.data_dir):
+        raise FacecomError(f"--run_dir {args.run_dir}: the photos are there; choose another folder")
     for path in (args.output, args.run_dir / "last.pt"):
         check_writable(path)
     condition_sources(args.conditions)

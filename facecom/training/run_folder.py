@@ -11,8 +11,13 @@ from facecom.files import write_whole
 PANELS = ("loss", "accuracy", "f1", "tar@far=1e-3", "rank1", "balanced_accuracy", "auc")
 
 
+#: What a run writes beside `last.pt` and its settings.
+WRITTEN = ("best.pt", "log.csv", "curves.png")
+
+
 def open_run(folder: str | Path, resume: bool) -> Path | None:
-    """The checkpoint to go on from, or None for a new run. Raises FacecomError where a new run would overwrite one."""
+    """The checkpoint to go on from, or None for a new run. Raises FacecomError where a new run would overwrite one, or
+    files of the same names that are somebody else's."""
     last = Path(folder) / "last.pt"
     if resume and last.exists():
         return last
@@ -22,6 +27,8 @@ def open_run(folder: str | Path, resume: bool) -> Path | None:
         raise FacecomError(
             f"{folder} holds a run already: --resume goes on with it, another --run_dir starts a new one"
         )
+    elif there := [name for name in WRITTEN if (Path(folder) / name).exists()]:
+        raise FacecomError(f"{folder} holds {there[0]} already, and no run to go on with: choose another --run_dir")
     return None
 
 

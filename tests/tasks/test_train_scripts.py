@@ -215,6 +215,12 @@ def test_a_second_run_does_not_overwrite_the_first(sample_a, tmp_path):
         run("A", sample_a, tmp_path, "--epochs", 1, "--workers", 0)
 
 
+def test_a_run_is_not_laid_among_the_photos(sample_a):
+    with pytest.raises(FacecomError, match="the photos are there; choose another folder"):
+        run("A", sample_a, sample_a, "--epochs", 1, "--run_dir", sample_a)
+    assert not (sample_a / "args.yaml").exists()
+
+
 def test_people_in_both_splits_stop_it_with_the_list(sample_b, tmp_path, capsys):
     data = tmp_path / "data"
     shutil.copytree(sample_b, data)
