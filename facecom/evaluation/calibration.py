@@ -24,6 +24,21 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray, weight: np.ndarray |
     return float(np.exp((low + high) / 2))
 
 
+def fit_platt(logits: np.ndarray, labels: np.ndarray, weight: np.ndarray | None = None) -> tuple[float, float] | None:
+    """(temperature, shift) with which `sigmoid((logit + shift) / temperature)` says how likely a photo is of class 1
+    (Platt, 1999): what a temperature alone cannot mend is a network that leans to one side on photos of another camera.
+
+    logits: float [N]; labels: 0 or 1 [N], both present; weight: float [N], what each photo counts. None where the
+    logits do not rise with the labels.
+    """
+    logits = np.asarray(logits, float)
+    spread = max(float(logits.std()), 1e-9)
+    fit = LogisticRegression(C=100.0, max_iter=1000, tol=1e-8)
+    fit.fit(logits[:, None] / spread, labels, sample_weight=weight)
+    slope, intercept = float(fit.coef_[0, 0]) / spread, float(fit.intercept_[0])
+    return (1 / slope, intercept / slope) if slope > 0 else None
+
+
 def balanced_logit(logits: np.ndarray, labels: np.ndarray) -> float:
     """The logit at which both classes are equally likely where both are equally frequent.
 

@@ -6,7 +6,7 @@ import torch
 
 from facecom.data.balance import draw_epoch, settle, sources
 from facecom.evaluation import metrics, scoring
-from facecom.evaluation.calibration import balanced_logit, fit_temperature
+from facecom.evaluation.calibration import balanced_logit, fit_platt, fit_temperature
 from facecom.models import mirror
 from facecom.models.losses import focal_loss
 from facecom.training import adaptation
@@ -16,8 +16,11 @@ from facecom.training.preparation import OWN
 #: Where nothing better is known: probabilities are calibrated and both genders count the same in training.
 THRESHOLD = 0.5
 
-#: Held-back photos of either gender in --data_dir from which on the threshold is fitted there.
+#: Held-back photos of either gender in --data_dir from which on the threshold is fitted there, and the shift.
 ENOUGH = 20
+
+#: A smaller shift of the logits is none.
+LEAST_SHIFT = 1e-3
 
 #: The sets of photos that training is shown on.
 SHOWN = ("held", "val")
@@ -53,7 +56,7 @@ class GenderJob(Job):
         self.stages: dict[str, dict[str, tuple[np.ndarray, float]]] = {}
         self.start_figures: dict[str, list[float]] = {}
         self.gain: adaptation.Gain | None = None
-        self.temperature = 1.0
+        self.temperature, self.shifted, self.centred = 1.0, 0.0, False
         self.balance, said = settle(args.balance, sets["train"][0])
         print(said)
 
@@ -82,12 +85,13 @@ class GenderJob(Job):
         if self.known and not self.start_figures:
             temperature, threshold = self.known
             self.stages["shipped"] = {name: (_sigmoid(one / temperature), threshold) for name, one in found.items()}
+        if "held" in found:
+            table = self.sets["held"][0]
+            shift = self.settle_on(table, found["held"])
+            found = {name: logits + shift for name, logits in found.items()}
+            row |= self.against_start(table, found["held"]) if self.known else {}
         for name, logits in found.items():
-            table = self.sets[name][0]
-            if name == "held":
-                self.settle_on(table, logits)
-                row |= self.against_start(table, logits) if self.known else {}
-            figures = gender_figures(table, _sigmoid(logits / self.temperature), self.threshold)
+            figures = gender_figures(self.sets[name][0], _sigmoid(logits / self.temperature), self.threshold)
             row |= {f"{name}_{metric}": value for metric, value in figures.items()}
         if "shipped" in self.stages and len(self.stages) == 1:
             self.stages["calibrated"] = self.answered(found)
@@ -100,7 +104,8 @@ class GenderJob(Job):
     def against_start(self, table: pd.DataFrame, logits: np.ndarray) -> dict[str, float]:
         """How much less wrong than the start, calibrated anew, held-back people find it (nats a photo); settles
         `gain`."""
-        signed = np.where(table["gender"] == "female", 1, -1) * (logits - self.middle) / self.temperature
+        middle = 0.0 if self.centred else self.middle
+        signed = np.where(table["gender"] == "female", 1, -1) * (logits - middle) / self.temperature
         right = pd.Series(-np.logaddexp(0, -signed)).groupby(table["identity"].to_numpy()).mean()
         figures = {str(name): [float(figure)] for name, figure in right.items()}
         if not self.start_figures:
@@ -113,18 +118,20 @@ class GenderJob(Job):
         return self.gain is None or self.gain.sure
 
     def state(self):
-        return {"start_figures": self.start_figures}
+        return {"start_figures": self.start_figures, "shifted": self.shifted}
 
     def resume(self, content):
         super().resume(content)
-        self.start_figures = content.get("training", {}).get("job", {}).get("start_figures", {})
+        kept = content.get("training", {}).get("job", {})
+        self.start_figures, self.shifted = kept.get("start_figures", {}), kept.get("shifted", 0.0)
 
     def finish(self):
         if not self.stages:
             return []
         if self.gain is not None:
             found = self.logits()
-            self.settle_on(self.sets["held"][0], found["held"])
+            shift = self.settle_on(self.sets["held"][0], found["held"])
+            found = {name: logits + shift for name, logits in found.items()}
             self.stages["fine-tuned"] = self.answered(found)
             if all(
                 np.array_equal(one[0], self.stages["calibrated"][name][0])
@@ -138,39 +145,55 @@ class GenderJob(Job):
 
     @property
     def middle(self) -> float:
-        """The logit that the network came to be cut at, 0 for one that is new to its task."""
+        """The logit that the network came to be cut at, as its logits are now; 0 for one that is new to its task."""
         if not self.known:
             return 0.0
         temperature, threshold = self.known
         threshold = min(max(threshold, 1e-6), 1 - 1e-6)
-        return temperature * float(np.log(threshold / (1 - threshold)))
+        return self.shifted + temperature * float(np.log(threshold / (1 - threshold)))
 
     @property
     def threshold(self) -> float:
         """Probability from which on the answer is female: the operating point so far."""
         return self.operating_points[0]["threshold"] if self.operating_points else THRESHOLD
 
-    def settle_on(self, table: pd.DataFrame, logits: np.ndarray) -> None:
-        """Temperature and operating point from held-back people; every source counts the same."""
+    def settle_on(self, table: pd.DataFrame, logits: np.ndarray) -> float:
+        """Temperature and operating point from held-back people; every source counts the same. A network that knows its
+        task is also taken off the side that it leans to on photos like those of --data_dir, where there are enough: the
+        shift goes into its last layer. Returns what it adds to the logits."""
         female = (table["gender"] == "female").to_numpy()
-        weight = 1 / sources(table).map(sources(table).value_counts()).to_numpy()
-        self.temperature = fit_temperature(logits, female, weight)
         # Other sources teach what genders look like, but the photos to be judged are like those of --data_dir.
         own = own_photos(table)
-        threshold = THRESHOLD
-        if self.known:  # in probabilities of the new temperature
-            threshold = float(_sigmoid(np.asarray(self.middle / self.temperature)))
-        if min(female[own].sum(), (~female[own]).sum()) >= ENOUGH:
+        enough = min(female[own].sum(), (~female[own]).sum()) >= ENOUGH
+        platt = fit_platt(logits[own], female[own]) if enough and self.known else None
+        self.centred = platt is not None
+        if platt:
+            self.temperature, shift = platt
+            shift = self.shift_by(shift)
+            logits = logits + shift
+        else:
+            weight = 1 / sources(table).map(sources(table).value_counts()).to_numpy()
+            self.temperature, shift = fit_temperature(logits, female, weight), 0.0
+        p = _sigmoid(logits[own] / self.temperature)
+        good = lambda at: metrics.classification(female[own], p >= at)["balanced_accuracy"]  # noqa: E731
+        threshold = float(_sigmoid(np.asarray(self.middle / self.temperature))) if self.known else THRESHOLD
+        if enough:
             new = float(_sigmoid(np.asarray(balanced_logit(logits[own], female[own]) / self.temperature)))
-            p = _sigmoid(logits[own] / self.temperature)
-            good = lambda at: metrics.classification(female[own], p >= at)["balanced_accuracy"]  # noqa: E731
             # What the network came with stays where the new one is no better.
             threshold = new if not self.known or good(new) > good(threshold) else threshold
         point = {"threshold": threshold, "far": None, "photos": int(own.sum())}
         point["identities"] = int(table["identity"][own].nunique())
-        judged = metrics.classification(female[own], _sigmoid(logits[own] / self.temperature) >= threshold)
-        point["balanced_accuracy"] = judged["balanced_accuracy"]
-        self.operating_points = [point]
+        self.operating_points = [point | {"balanced_accuracy": good(threshold)}]
+        return shift
+
+    def shift_by(self, shift: float) -> float:
+        """Add to the logits, in the last layer; next to nothing is left out. Returns what was added."""
+        if abs(shift) < LEAST_SHIFT:
+            return 0.0
+        with torch.no_grad():
+            self.model.classifier.bias += shift
+        self.shifted += shift
+        return shift
 
 
 def own_photos(table: pd.DataFrame) -> np.ndarray:

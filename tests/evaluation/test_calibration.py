@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from facecom.evaluation.calibration import balanced_logit, fit_temperature
+from facecom.evaluation.calibration import balanced_logit, fit_platt, fit_temperature
 
 
 def test_a_known_temperature_is_found():
@@ -34,3 +34,22 @@ def test_balanced_logit_lies_between_two_shifted_classes_however_rare_one_is():
 
 def test_balanced_logit_of_logits_that_say_the_opposite_is_zero():
     assert balanced_logit(np.array([2.0, 3, -2, -3]), np.array([0, 0, 1, 1])) == 0
+
+
+def test_platt_finds_scale_and_shift():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 4, 20_000)
+    labels = rng.random(20_000) < 1 / (1 + np.exp(-(logits + 3) / 2))
+    temperature, shift = fit_platt(logits, labels)
+    assert temperature == pytest.approx(2, abs=0.1) and shift == pytest.approx(3, abs=0.2)
+    # A photo that counts twice is as good as two.
+    weight = np.where(labels, 2.0, 1.0)
+    doubled = np.concatenate([logits, logits[labels]]), np.concatenate([labels, labels[labels]])
+    assert fit_platt(logits, labels, weight) == pytest.approx(fit_platt(*doubled), abs=1e-2)
+    # What is calibrated already stays as it is.
+    again = fit_platt(logits + shift, labels)
+    assert again == pytest.approx((temperature, 0), abs=1e-3)
+
+
+def test_platt_says_nothing_where_logits_fall_with_the_labels():
+    assert fit_platt(np.array([2.0, 1, -1, -2]), np.array([0, 0, 1, 1])) is None

@@ -152,6 +152,26 @@ def test_the_threshold_is_fitted_where_there_are_enough_photos_like_those_to_be_
     assert one.threshold == 0.5
 
 
+def test_a_network_is_taken_off_the_side_that_it_leans_to():
+    one = job(GenderJob)
+    one.known = (2.0, 0.5)
+    table = pd.DataFrame({"gender": ["male", "female"] * 40, "identity": [f"P{i}" for i in range(80)]})
+    female = (table["gender"] == "female").to_numpy()
+    logits = np.random.default_rng(0).normal(np.where(female, -2.0, -6.0), 1.5)
+    bias = one.model.classifier.bias.item()
+    shift = one.settle_on(table, logits)
+    assert shift == pytest.approx(4, abs=0.7) and one.model.classifier.bias.item() == pytest.approx(bias + shift)
+    # Cut where it was before, the network would call all male; that place has moved along.
+    assert one.middle == pytest.approx(shift) and one.threshold == pytest.approx(0.5, abs=0.1)
+    assert one.operating_points[0]["balanced_accuracy"] > 0.85
+    assert one.settle_on(table, logits + shift) == 0  # once is enough
+    other = job(GenderJob)
+    other.known = one.known
+    other.resume(one.content() | {"training": {"job": one.state()}})
+    assert other.middle == one.middle
+    assert one.settle_on(table[:30], logits[:30]) == 0 and not one.centred  # too few
+
+
 def test_each_source_counts_the_same_in_balanced_accuracy():
     table = pd.DataFrame({"gender": ["male", "female"] * 3, "source": ["a", "a", "b", "b", "b", "b"]})
     p = np.array([0.1, 0.9, 0.9, 0.9, 0.1, 0.9])  # a: all right; b: half of the men
