@@ -117,7 +117,8 @@ def get_args_parser() -> argparse.ArgumentParser:
     parser.add_argument("--faces", type=Path, required=True, help="table of aligned crops (parquet)")
     parser.add_argument("--domains", nargs="+", choices=CAMERAS, default=list(CAMERAS), help="which cameras")
     parser.add_argument("--people", nargs="+", type=int, default=PEOPLE, help="how many to train on")
-    parser.add_argument("--ways", nargs="+", choices=("calibrated", "trained"), default=("calibrated", "trained"))
+    ways = ("calibrated", "trained")
+    parser.add_argument("--ways", nargs="+", choices=ways, default=ways, help="which ways to train")
     parser.add_argument("--epochs", type=int, help="at most (default: what train.py takes)")
     parser.add_argument("--output", default="results/adaptation_gender.csv", help="CSV file to write")
     return parser
