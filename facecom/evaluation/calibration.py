@@ -24,29 +24,24 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray, weight: np.ndarray |
     return float(np.exp((low + high) / 2))
 
 
-def fit_platt(logits: np.ndarray, labels: np.ndarray, weight: np.ndarray | None = None) -> tuple[float, float] | None:
+def fit_platt(logits: np.ndarray, labels: np.ndarray, balanced: bool = False) -> tuple[float, float] | None:
     """(temperature, shift) with which `sigmoid((logit + shift) / temperature)` says how likely a photo is of class 1
     (Platt, 1999): what a temperature alone cannot mend is a network that leans to one side on photos of another camera.
 
-    logits: float [N]; labels: 0 or 1 [N], both present; weight: float [N], what each photo counts. None where the
-    logits do not rise with the labels.
+    logits: float [N]; labels: 0 or 1 [N], both present; balanced: how likely it is where both are equally frequent,
+    however rare one is here. None where the logits do not rise with the labels.
     """
     logits = np.asarray(logits, float)
     spread = max(float(logits.std()), 1e-9)
-    fit = LogisticRegression(C=100.0, max_iter=1000, tol=1e-8)
-    fit.fit(logits[:, None] / spread, labels, sample_weight=weight)
+    fit = LogisticRegression(C=100.0, class_weight="balanced" if balanced else None, max_iter=1000, tol=1e-8)
+    fit.fit(logits[:, None] / spread, labels)
     slope, intercept = float(fit.coef_[0, 0]) / spread, float(fit.intercept_[0])
     return (1 / slope, intercept / slope) if slope > 0 else None
 
 
 def balanced_logit(logits: np.ndarray, labels: np.ndarray) -> float:
-    """The logit at which both classes are equally likely where both are equally frequent.
-
-    logits: float [N]; labels: 0 or 1 [N], both present. From a logistic regression with both classes weighted the same
-    (Platt scaling), which varies less than the cut with the fewest errors on the same photos. 0 where the logits do not
-    rise with the labels.
+    """The logit at which both classes are equally likely where both are equally frequent; varies less than the cut with
+    the fewest errors on the same photos. Arguments as for `fit_platt`; 0 where the logits do not rise with the labels.
     """
-    fit = LogisticRegression(C=100.0, class_weight="balanced", max_iter=1000)
-    fit.fit(np.asarray(logits, float)[:, None], labels)
-    slope, intercept = float(fit.coef_[0, 0]), float(fit.intercept_[0])
-    return -intercept / slope if slope > 0 else 0.0
+    found = fit_platt(logits, labels, balanced=True)
+    return -found[1] if found else 0.0

@@ -10,7 +10,6 @@ from facecom.files import write_whole
 #: Metrics that get a panel of their own in the curves, of whichever set has them.
 PANELS = ("loss", "accuracy", "f1", "tar@far=1e-3", "rank1", "balanced_accuracy", "auc")
 
-
 #: What a run writes beside `last.pt` and its settings.
 WRITTEN = ("best.pt", "log.csv", "curves.png")
 

@@ -7,6 +7,7 @@ import torch
 
 from facecom.models import mirror
 from facecom.models.initial import initial_model
+from facecom.training.adaptation import Gain
 from facecom.training.gender import GenderJob, gender_figures
 from facecom.training.siamese import SiameseJob
 
@@ -165,11 +166,21 @@ def test_a_network_is_taken_off_the_side_that_it_leans_to():
     assert one.middle == pytest.approx(shift) and one.threshold == pytest.approx(0.5, abs=0.1)
     assert one.operating_points[0]["balanced_accuracy"] > 0.85
     assert one.settle_on(table, logits + shift) == 0  # once is enough
-    other = job(GenderJob)
-    other.known = one.known
-    other.resume(one.content() | {"training": {"job": one.state()}})
-    assert other.middle == one.middle
     assert one.settle_on(table[:30], logits[:30]) == 0 and not one.centred  # too few
+
+
+def test_where_no_epoch_convinces_the_calibrated_start_is_what_is_told():
+    one = job(GenderJob)
+    one.known, one.judge_start = (1.0, 0.5), True
+    one.sets["held"] = people(["male", "female"] * 10)
+    one.evaluate()
+    assert not torch.equal(one.model.classifier.bias, one.start_bias)
+    one.gain = Gain(0.0, -1.0, 1.0, sure=False)
+    assert "no epoch is better" in one.finish()[-1] and "fine-tuned" not in one.stages
+    with torch.no_grad():
+        one.model.classifier.weight.normal_()  # another scale alone is calibrated away
+    one.finish()
+    assert "fine-tuned" in one.stages
 
 
 def test_each_source_counts_the_same_in_balanced_accuracy():
