@@ -254,6 +254,10 @@ def reader_may_leave() -> Iterator[None]:
     sys.stdout = patient  # type: ignore[assignment]
     try:
         yield
+    except SystemExit as ended:  # after `--help`; of another code the reason has been said
+        patient.flush()
+        if ended.code or not patient.failed:
+            raise
     finally:
         patient.flush()
         sys.stdout = usual

@@ -30,6 +30,12 @@ def test_what_is_said_goes_nowhere(redirected, code, said, sample_b):
     assert shell(redirected, "--sample", "--output", sample_b) == (code, "", said)
 
 
+def test_help_that_cannot_be_written_is_no_success():
+    assert shell(">/dev/full", "--help") == (2, "", FULL)
+    assert shell(">/dev/null", "--help") == (0, "", "")
+    assert shell(">/dev/full", "--no_such_flag")[0] == 2
+
+
 def test_what_the_terminal_has_no_letters_for_is_shown_by_numbers(tmp_path, sample_b, monkeypatch):
     """A file name that is no text, too."""
     monkeypatch.setenv("PYTHONIOENCODING", "ascii")

@@ -184,8 +184,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         count = len(command.words)
         if tuple(argv[:count]) == command.words:
             cli.run(lambda args, c=command: run(c, args), parser_of(command), argv[count:], command.recipes)
-    tree().parse_args(argv or ["--help"])  # says what there is, or what is wrong
-    sys.exit(2)
+    cli.run(lambda args: 2, tree(), argv or ["--help"])  # says what there is, or what is wrong
 
 
 def parser_of(command: Command) -> argparse.ArgumentParser:
