@@ -79,6 +79,18 @@ def test_training_killed_again_and_again_is_the_same_to_the_bit(task, sample_a, 
     assert not [path for path in cut.rglob(".*")]  # what killed writers left is swept away
 
 
+@pytest.mark.parametrize("task", ["A", "B"])
+def test_a_run_cut_after_its_last_epoch_has_its_whole_log(task, sample_a, sample_b, tmp_path):
+    """`last.pt` knows the epoch, `log.csv` does not yet."""
+    data = {"A": sample_a, "B": sample_b}[task]
+    train(task, data, tmp_path)
+    log = tmp_path / "run/log.csv"
+    whole = log.read_bytes()
+    log.write_bytes(b"".join(whole.splitlines(keepends=True)[:-1]))
+    train(task, data, tmp_path, "--resume")
+    assert log.read_bytes() == whole
+
+
 @pytest.mark.parametrize("step", range(1, 6))
 def test_a_table_is_the_old_one_or_the_new_one(step, sample_a, gender_file, tmp_path):
     output = tmp_path / "out" / "submission.csv"

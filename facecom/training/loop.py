@@ -116,6 +116,7 @@ def fit(job: Job, args: argparse.Namespace, resume: Path | None = None) -> dict[
             write_log(run_dir / "log.csv", rows)
         print(epoch_line(row, args.epochs) + ("  (best)" if better else ""))
     if distributed.first():
+        write_log(run_dir / "log.csv", rows)  # again: a run may have been cut after its last epoch's `last.pt`
         draw_curves(run_dir / "curves.png", rows)
     best = distributed.from_first(lambda: checkpoint.read(run_dir / "best.pt"))
     job.model.load_state_dict(best["model"])
