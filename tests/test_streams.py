@@ -13,13 +13,18 @@ pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="st
 FULL = "error: cannot write standard output: the disk is full; free some space or choose another folder\n"
 
 
-def shell(redirected, *words):
-    """(exit code, stdout, stderr) of `python download_data.py`, the quickest program that says something."""
-    script = ROOT / "comsys-hackathon-taskB" / "download_data.py"
+#: The quickest script that says something, and the console command.
+SCRIPT = (ROOT / "comsys-hackathon-taskB" / "download_data.py",)
+CONSOLE = ("-m", "facecom.commands.console")
+
+
+def shell(redirected, *words, program=SCRIPT):
+    """(exit code, stdout, stderr) of a program."""
     line = f'exec "$0" "$@" {redirected}'
     done = subprocess.run(
-        ["sh", "-c", line, sys.executable, *map(str, (script, *words))], capture_output=True, text=True
-    )
+        ["sh", "-c", line, sys.executable, *map(str, (*program, *words))],
+        capture_output=True, text=True, cwd=ROOT,
+    )  # fmt: skip
     return done.returncode, done.stdout, done.stderr
 
 
@@ -30,10 +35,10 @@ def test_what_is_said_goes_nowhere(redirected, code, said, sample_b):
     assert shell(redirected, "--sample", "--output", sample_b) == (code, "", said)
 
 
-def test_help_that_cannot_be_written_is_no_success():
-    assert shell(">/dev/full", "--help") == (2, "", FULL)
-    assert shell(">/dev/null", "--help") == (0, "", "")
-    assert shell(">/dev/full", "--no_such_flag")[0] == 2
+@pytest.mark.parametrize("program", [SCRIPT, CONSOLE])
+def test_help_that_cannot_be_written_is_no_success(program):
+    assert shell(">/dev/full", "--help", program=program) == (2, "", FULL)
+    assert shell(">/dev/null", "--help", program=program) == (0, "", "")
 
 
 def test_what_the_terminal_has_no_letters_for_is_shown_by_numbers(tmp_path, sample_b, monkeypatch):
