@@ -103,12 +103,15 @@ def run(
     warnings.formatwarning = lambda message, category, *more: (
         f"note: {message}\n" if issubclass(category, FacecomWarning) else usual(message, category, *more)
     )
-    signals = Signals()
+    signals, code = Signals(), 0
     try:
         signals.watch()
         with reader_may_leave(), _decoders_are_quiet():
             found = main(parse(parser, argv, recipes))
         code = found if isinstance(found, int) else 0
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else 0
+        raise
     except FacecomError as error:
         print(f"error: {_said_by(error)}", file=sys.stderr)
         code = 2
@@ -119,7 +122,7 @@ def run(
         code = 128 + (signals.came or signal.SIGINT)
     finally:
         warnings.formatwarning = usual
-        signals.restore()
+        signals.restore(code)
     sys.exit(code)
 
 

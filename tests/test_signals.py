@@ -82,6 +82,39 @@ def test_signals_at_random_imports(program, tmp_path):
         assert ended(program, number, where, tmp_path)[:2] == (code, "stopped\n"), (where, count)
 
 
+#: A program that gets a signal when its command has ended.
+ENDED = """
+import atexit, os, signal, sys
+from argparse import ArgumentParser
+from facecom import cli, signals
+from facecom.errors import FacecomError
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signals.end_in_one_line()
+atexit.register(os.kill, os.getpid(), int(sys.argv[1]))
+def main(args):
+    {}
+cli.run(main, ArgumentParser(), [])
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "command, code, said",
+    [
+        ("raise FacecomError('wrong')", 2, "error: wrong\n"),
+        ("raise SystemExit(2)", 2, ""),
+        ("return 3", 3, ""),
+        ("os.kill(os.getpid(), signal.SIGTERM)", 143, "stopped\n"),
+        ("return 0", None, "stopped\n"),
+    ],
+)
+def test_a_signal_after_the_end_adds_no_line(number, command, code, said):
+    """As `torchrun` sends it to the process that has told of a dead one."""
+    call = [sys.executable, "-c", ENDED.format(command), str(int(number))]
+    done = subprocess.run(call, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (code or 128 + number, said)
+
+
 def test_what_a_caller_has_set_stays(monkeypatch):
     """A shell's background job ignores Ctrl-C."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -44,10 +44,11 @@ class Signals:
             if signal.getsignal(signal.SIGINT) in (signal.default_int_handler, _end):
                 self.before[signal.SIGINT] = signal.signal(signal.SIGINT, self._stop)
 
-    def restore(self) -> None:
-        """The handlers that were there before."""
+    def restore(self, code: int = 0) -> None:
+        """The handlers that were there before. code: that of a run of which has been said why it ended: a program that
+        is on its way out leaves with it at the next signal, and in silence."""
         for number, before in self.before.items():
-            signal.signal(number, before)
+            signal.signal(number, (lambda *_: os._exit(code)) if code and before is _end else before)
         sys.unraisablehook = sys.__unraisablehook__
 
     def _stop(self, number: int, frame: Any) -> None:
