@@ -105,8 +105,7 @@ def run(
     )
     signals, code = Signals(), 0
     try:
-        signals.watch()
-        with reader_may_leave(), _decoders_are_quiet():
+        with signals, reader_may_leave(), _decoders_are_quiet():
             found = main(parse(parser, argv, recipes))
         code = found if isinstance(found, int) else 0
     except SystemExit as ended:
@@ -220,6 +219,13 @@ def save_settings(path: str | Path, args: argparse.Namespace) -> None:
     settings = {name: str(value) if isinstance(value, Path) else value for name, value in kept.items()}
     with write_whole(path) as file:
         yaml.safe_dump(settings, file, sort_keys=True)
+
+
+def start_worker(_: int) -> None:
+    """What a worker process does first (`worker_init_fn`): it decodes with one thread."""
+    import cv2
+
+    cv2.setNumThreads(0)
 
 
 def usable_workers(workers: int, each: int = 0) -> int:

@@ -115,6 +115,55 @@ def test_a_signal_after_the_end_adds_no_line(number, command, code, said):
     assert (done.returncode, done.stderr) == (code or 128 + number, said)
 
 
+#: A program to which something happens while it says why it ended.
+SAYS = """
+import os, signal, sys, time
+from argparse import ArgumentParser
+from facecom import cli, signals
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signals.end_in_one_line()
+class Words:
+    def write(self, text):
+        {within}
+        os.write(2, text.encode())
+    def flush(self): pass
+def raised(*_):
+    raise RuntimeError("DataLoader worker exited unexpectedly")
+def worker():
+    signal.signal(signal.SIGCHLD, raised)
+    if not os.fork():
+        time.sleep(0.1)
+        os._exit(1)
+def main(args):
+    {command}
+sys.stderr = Words()
+cli.run(main, ArgumentParser(), [])
+"""
+
+
+def said(within, command):
+    call = [sys.executable, "-c", SAYS.format(within=within, command=command)]
+    env = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(call, env=env, capture_output=True, text=True, timeout=60)
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM"])
+def test_a_signal_while_the_end_is_said(number):
+    assert said(f"os.kill(os.getpid(), signal.{number})", "os.kill(os.getpid(), signal.SIGINT)") == (130, "stopped\n")
+
+
+def test_a_worker_that_ends_while_the_end_is_said():
+    """torch raises from its handler of SIGCHLD."""
+    assert said("time.sleep(0.3)", "worker(); os.kill(os.getpid(), signal.SIGTERM)") == (143, "stopped\n")
+
+
+def test_a_forked_worker_leaves_the_words_to_its_parent():
+    command = "child = os.fork(); time.sleep(60 if child == 0 else 0.3); os.kill(child, signal.SIGTERM); "
+    command += "assert os.waitstatus_to_exitcode(os.wait()[1]) == 143; os.kill(os.getpid(), signal.SIGTERM)"
+    assert said("pass", command) == (143, "stopped\n")
+
+
 def test_what_a_caller_has_set_stays(monkeypatch):
     """A shell's background job ignores Ctrl-C."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}

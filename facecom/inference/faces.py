@@ -14,14 +14,14 @@ import pandas as pd
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from facecom.cli import usable_workers
+from facecom.cli import start_worker, usable_workers
 from facecom.conditions.impulses import without_impulses
 from facecom.data.images import LONGEST_SIDE_FACES, read_photo, shrink
 from facecom.errors import FacecomError
 from facecom.faces.detect import THRESHOLD, Faces, detect, head, largest, turns_of
 from facecom.inference.ensemble import Answers, Ensemble
 from facecom.inference.gender import verdicts, words
-from facecom.inference.pipeline import Photo, check_array, default_workers, start_worker
+from facecom.inference.pipeline import Photo, check_array, default_workers
 from facecom.inference.search import nearest
 from facecom.inference.submission import (
     IDENTITY_COLUMNS,

@@ -9,12 +9,11 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from facecom.cli import usable_workers
+from facecom.cli import start_worker, usable_workers
 from facecom.data.images import longest_side, read_photo, shrink
 from facecom.errors import FacecomError
 from facecom.inference.ensemble import Answers, Ensemble
@@ -150,8 +149,3 @@ class _Decoded(Dataset):
             except FacecomError as error:
                 return row, str(error).removeprefix(f"{photo}: "), 0
         return row, shrink(photo, self.longest), photo.shape[1]
-
-
-def start_worker(_: int) -> None:
-    """Worker processes decode with one thread each."""
-    cv2.setNumThreads(0)

@@ -27,28 +27,39 @@ def _end(number: int, frame: Any) -> None:
 
 
 class Signals:
-    """The signals while a command runs: an exception, KeyboardInterrupt or Terminated, so that files are whole or not
-    there at all. before: handlers by signal, to be put back; came: the signal that ended the run, None while there was
-    none."""
+    """The signals while a command runs (`with`): an exception, KeyboardInterrupt or Terminated, so that files are whole
+    or not there at all. From its end until `restore` they do nothing: it is being said why it ended.
+
+    before: handlers by signal, to be put back; came: the signal that ended the run, None while there was none.
+    """
 
     def __init__(self):
         self.before: dict[int, Any] = {}
         self.came: int | None = None
+        self.over, self.process = False, os.getpid()
 
-    def watch(self) -> None:
-        """From now on; nothing in another thread than the first."""
+    def __enter__(self) -> "Signals":
+        """Nothing in another thread than the first."""
         import threading
 
         if threading.current_thread() is threading.main_thread():
             self.before[signal.SIGTERM] = signal.signal(signal.SIGTERM, self._stop)
             if signal.getsignal(signal.SIGINT) in (signal.default_int_handler, _end):
                 self.before[signal.SIGINT] = signal.signal(signal.SIGINT, self._stop)
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.over = True
+        if self.before and hasattr(signal, "SIGCHLD"):  # torch's raises for a worker that the same signal has ended
+            self.before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
     def restore(self, code: int = 0) -> None:
         """The handlers that were there before. code: that of a run of which has been said why it ended: a program that
         is on its way out leaves with it at the next signal, and in silence."""
+        leaves = code and self.before.get(signal.SIGTERM) is _end
         for number, before in self.before.items():
-            signal.signal(number, (lambda *_: os._exit(code)) if code and before is _end else before)
+            if not leaves or number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, (lambda *_: os._exit(code)) if leaves and before is _end else before)
         sys.unraisablehook = sys.__unraisablehook__
 
     def _stop(self, number: int, frame: Any) -> None:
@@ -58,5 +69,9 @@ class Signals:
             if unraisable.exc_type in (KeyboardInterrupt, Terminated):
                 threading.Timer(0.05, os.kill, (os.getpid(), number)).start()
 
+        if os.getpid() != self.process:  # a worker: the words are its parent's
+            os._exit(128 + number)
+        if self.over:
+            return
         self.came, sys.unraisablehook = number, torn_down
         raise KeyboardInterrupt if number == signal.SIGINT else Terminated

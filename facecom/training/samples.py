@@ -5,12 +5,11 @@ import sys
 from collections.abc import Sequence
 
 import albumentations as A
-import cv2
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from facecom.cli import usable_workers
+from facecom.cli import start_worker, usable_workers
 from facecom.data.augmentation import derived_seed, reseed
 
 #: Batches that a worker process has in shared memory at a time: two that wait, and one in use.
@@ -64,7 +63,7 @@ def batches(
         drop_last=whole and len(samples) > batch_size,
         pin_memory=device is not None and device.type == "cuda",
         multiprocessing_context="fork" if workers else None,
-        worker_init_fn=_one_thread,
+        worker_init_fn=start_worker,
     )
 
 
@@ -74,7 +73,3 @@ def evaluation_batches(
     """Batches (float32 [B, 3, S, S],) of all crops in their order, as they are."""
     samples = Samples(crops, {"eval": transform}, ["eval"] * len(crops), np.arange(len(crops))[:, None])
     return batches(samples, batch_size, workers=workers, device=device)
-
-
-def _one_thread(worker: int) -> None:
-    cv2.setNumThreads(0)
