@@ -25,7 +25,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy._core import multiarray
 from torch import nn
 
 from facecom import cli
@@ -36,13 +35,6 @@ from facecom.models import published
 from facecom.models.networks import build_model, no_larger_than
 
 FORMAT = 1
-
-#: NumPy's numbers and arrays, which training scripts leave beside the weights (`best_acc`): plain values, under their
-#: names of NumPy 1 and 2.
-NUMPY_VALUES: list = [np.ndarray, np.dtype, *(type(np.dtype(code)) for code in "?bBhHiIlLqQefd")]
-for _home in ("numpy._core.multiarray", "numpy.core.multiarray"):
-    for _maker in (multiarray.scalar, multiarray._reconstruct):
-        NUMPY_VALUES.append((_maker, f"{_home}.{_maker.__name__}"))
 
 #: Side in pixels of the crops that a network may ask for.
 LARGEST = 2048
@@ -169,7 +161,7 @@ def read(path: str | os.PathLike) -> dict[str, Any]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # remarks on foreign pickles: an error follows anyway
-            with torch.serialization.safe_globals(NUMPY_VALUES):
+            with torch.serialization.safe_globals(published.NUMPY_VALUES):
                 content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise FacecomError(f"{path}: no such weight file: check the path") from None
@@ -201,8 +193,7 @@ def check(content: Mapping, path: str | os.PathLike) -> None:
     config, told = content.get("config"), content.get("preprocessing")
     parts = {
         "model": isinstance(content.get("model"), Mapping)
-        and all(isinstance(one, torch.Tensor) for one in content["model"].values())
-        and not any(one.is_complex() or one.layout != torch.strided for one in content["model"].values()),
+        and all(_can_be_weights(str(name), one) for name, one in content["model"].items()),
         "config": isinstance(config, Mapping)
         and config.get("task") == content.get("task")
         and _fetches_nothing(config)
@@ -214,6 +205,13 @@ def check(content: Mapping, path: str | os.PathLike) -> None:
         if not right:
             said = "is missing" if part not in content else f"cannot be as it says ({_shown(content[part])})"
             raise FacecomError(f"{path}: {part} {said}: the file is damaged, or not by facecom: give another")
+
+
+def _can_be_weights(name: str, value: Any) -> bool:
+    """Layers compute with fractions, and count in whole numbers: quantised weights are nothing without their scales."""
+    if not isinstance(value, torch.Tensor) or value.layout != torch.strided:
+        return False
+    return value.is_floating_point() or not (value.is_complex() or name.endswith(("weight", "bias")))
 
 
 def _answers_can_be(content: Mapping) -> dict[str, bool]:

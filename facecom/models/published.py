@@ -3,6 +3,9 @@
 import os
 from collections.abc import Mapping
 
+import numpy as np
+from numpy._core import multiarray
+
 from facecom.errors import FacecomError
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -18,6 +21,13 @@ BACKBONE = {"siamese": "convnext_atto", "gender": "convnext_tiny"}
 #: Names under which training scripts save a state dict beside other things, and what wrappers put before its names.
 WRAPPERS = ("model_state_dict", "state_dict", "model", "net", "checkpoint", "weights")
 PREFIXES = ("module.", "_orig_mod.", "model.", "net.")
+
+#: NumPy's numbers and arrays, which training scripts leave beside the weights (`best_acc`): plain values, under their
+#: names of NumPy 1 and 2.
+NUMPY_VALUES: list = [np.ndarray, np.dtype, *(type(np.dtype(code)) for code in "?bBhHiIlLqQefd")]
+for _home in ("numpy._core.multiarray", "numpy.core.multiarray"):
+    for _maker in (multiarray.scalar, multiarray._reconstruct):
+        NUMPY_VALUES.append((_maker, f"{_home}.{_maker.__name__}"))
 
 #: Wrappers round each other that are opened.
 DEPTH = 4

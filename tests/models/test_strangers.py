@@ -150,6 +150,7 @@ def test_operating_points_that_cannot_be(good, points, tmp_path):
         (lambda w: w[:1], "do not fit the network"),
         (lambda w: w.to_sparse(), "model cannot be"),
         (lambda w: w.to(torch.complex64), "model cannot be"),
+        (lambda w: (w * 100).to(torch.int8), "model cannot be"),
         (lambda w: w.to("meta"), "not a weight file|do not fit|model cannot be"),
         (lambda w: "text", "model cannot be"),
         (lambda w: ..., "do not fit the network"),
