@@ -58,7 +58,7 @@ class Case:
 #: {decision: {setting: case}}. The default of the scripts is the first setting of each.
 CASES: dict[str, dict[str, Case]] = {
     "one photograph?": {"off": Case(), "on": Case(same_photo=True)},
-    "mirror images": {"as stored": Case(), "never": Case(mirror=False)},
+    "mirror images": {"as stored": Case(), "always": Case(mirror=True), "never": Case(mirror=False)},
     "impulse filter": {"on": Case(), "off": Case(clean=False)},
     "finding the face": {"finder": Case(), "fixed box": Case(align="fixed")},
     "overexposure of the gender network": {"as stored": Case(), "off": Case(overexposure=False)},

@@ -76,6 +76,29 @@ def test_a_corpus_killed_again_and_again_has_the_same_rows(sample_b, siamese_fil
     assert left == {".lock", "_corpus.json"} and json.loads((cut / "_corpus.json").read_text())["photos"] == len(truth)
 
 
+@pytest.mark.timeout(600)
+def test_a_run_over_ray_whose_driver_is_killed_goes_on(sample_b, siamese_file, tmp_path):
+    """Its workers live on for a moment, and may still write; the folder is free at once."""
+    pytest.importorskip("ray", reason="needs the extra ray")
+    words = [sys.executable, "-W", "ignore", "-m", "facecom.inference.corpus", "--img_dir", sample_b / "val"]
+    words += ["--weights", siamese_file, "--faces", "one", "--device", "cpu", "--no-amp", "--quiet", "--shard", 1]
+    words, env = [*map(str, words), "--output"], os.environ | {"PYTHONPATH": str(ROOT)}
+    driver = subprocess.Popen([*words, str(tmp_path / "cut"), "--ray"], env=env, cwd=tmp_path)
+    while len(list((tmp_path / "cut").glob("faces-*.parquet"))) < 2:
+        assert driver.poll() is None
+        time.sleep(0.001)
+    driver.kill()
+    driver.wait()
+    there = len(rows_in(tmp_path / "cut"))
+    subprocess.run([*words, str(tmp_path / "cut")], env=env, cwd=tmp_path, check=True)
+    subprocess.run([*words, str(tmp_path / "whole")], env=env, cwd=tmp_path, check=True)
+    rows, truth = rows_in(tmp_path / "cut"), rows_in(tmp_path / "whole")
+    pd.testing.assert_frame_equal(rows, truth, atol=1e-5)
+    assert 0 < there < len(truth)
+    left = {path.name for path in (tmp_path / "cut").iterdir() if not path.name.startswith("faces-")}
+    assert left == {".lock", "_corpus.json"}
+
+
 def write_corpus(folder, weights, modified):
     """Embeddings of nobody, as a corpus of these weights has them: 24 files of 40 photos. modified: seeds them, too."""
     import pyarrow
