@@ -15,7 +15,7 @@ SOURCES = {
     "heads": "head photos of mostly East Asian faces of all ages, 9,500",
     "landmarks": "landmarks by YuNet (MIT) on the clean photo",
     "edgeface": "EdgeFace-XS and EdgeFace-XXS (George et al., TBIOM 2024; BSD-3-Clause): embeddings of the clean crops",
-    "mobilefacenet": "MobileFaceNet trained on MS1M (Apache-2.0), until the tenth leg: embeddings of the clean crops",
+    "mobilefacenet": "MobileFaceNet trained on MS1M (Apache-2.0): embeddings of the clean crops",
     "drawings": "facecom.synthetic",
 }
 
