@@ -110,12 +110,12 @@ class Bench:
                 self.known[key] = pipeline.collect(self.paths, self.load(task, case), **options)[0]
         return self.known[key]
 
-    def find(self, case: Case, search: Callable, photos: list[np.ndarray], **options):
+    def find(self, case: Case, search: Callable, photos: list[np.ndarray], *how, **options):
         """`faces.finder.find`, remembered photo by photo for as long as the case finds faces the same way."""
         way = replace(case, mirror=None, same_photo=False, overexposure=True)
         keys = [(way, hashlib.sha1(photo.tobytes()).digest()) for photo in photos]
         if new := [place for place, key in enumerate(keys) if key not in self.found]:
-            for place, *said in zip(new, *search([photos[place] for place in new], **options), strict=True):
+            for place, *said in zip(new, *search([photos[place] for place in new], *how, **options), strict=True):
                 self.found[keys[place]] = tuple(said)
         landmarks, confidence = zip(*(self.found[key] for key in keys), strict=True)
         return np.stack(landmarks), np.array(confidence)

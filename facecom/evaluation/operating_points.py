@@ -1,5 +1,7 @@
 """Operating points: thresholds that are fixed on held-back identities and only applied afterwards."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -7,12 +9,19 @@ from facecom.evaluation import metrics
 from facecom.evaluation.comparisons import BLOCK, highest, readable, strictest_scores
 from facecom.inference.templates import distance_matrix
 
+#: A rate is known where so many pairs of held-back people would pass: photos of the same few people are no new pairs.
+LEAST_PASSING = 10
+
 #: False accept rates that operating points are fixed at; the first is the default.
 FARS = (1e-3, 1e-4)
 
 
 def fit_operating_points(
-    table: pd.DataFrame, embeddings: np.ndarray, extra_impostors: np.ndarray | None = None, fars=FARS
+    table: pd.DataFrame,
+    embeddings: np.ndarray,
+    extra_impostors: np.ndarray | None = None,
+    fars: Sequence[float] = FARS,
+    before: Sequence[dict] = (),
 ) -> list[dict]:
     """Distances at which the false accept rate on these identities stays within each of `fars`.
 
@@ -30,13 +39,17 @@ def fit_operating_points(
     # (scores, comparisons): of people who are not the same only the closest matter and are kept.
     impostors = [(closest, count), (_closest(embeddings, extra, max(fars)), len(embeddings) * len(extra))]
     impostors = [(scores, count) for scores, count in impostors if count]
+    identities = int(table["identity"].nunique())
     points = []
     for far in fars if impostors else ():
         found = [metrics.tar_at_far(genuine, scores, far, count) for scores, count in impostors]
+        if identities * (identities - 1) / 2 * far < LEAST_PASSING:
+            limits = [np.float32(-point["threshold"]) for point in before if point.get("far") == far]
+            found += [(float(metrics.share((genuine >= limit).sum(), len(genuine))), limit) for limit in limits]
         tar, threshold = max(found, key=lambda one: one[1])
-        point = {"threshold": min(-threshold, 2.0), "far": far, "tar": None if np.isnan(tar) else tar}
+        point = {"threshold": min(-float(threshold), 2.0), "far": far, "tar": None if np.isnan(tar) else tar}
         point |= {"genuine": len(genuine), "impostor": sum(count for _, count in impostors)}
-        points.append(point | {"identities": int(table["identity"].nunique())})
+        points.append(point | {"identities": identities})
     return points
 
 

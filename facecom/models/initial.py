@@ -1,5 +1,6 @@
 """What a training starts from: the shipped encoder, ImageNet, nothing, or another checkpoint."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import nn
@@ -19,7 +20,7 @@ DEFAULT_BACKBONE = "convnext_atto"
 class Start:
     """model: in train mode, float32, on the CPU; config: of `models.build_model`, without `task`; said: a line for the
     user; preprocessing, limits: of the checkpoint it starts from, or None; whole: it can do its task already; then
-    temperature, threshold: as `checkpoint.Loaded` has them, None where there is none."""
+    temperature, threshold, operating_points: as `checkpoint.Loaded` has them, None or none where there is none."""
 
     model: nn.Module
     config: dict
@@ -29,6 +30,7 @@ class Start:
     whole: bool = False
     temperature: float | None = None
     threshold: float | None = None
+    operating_points: Sequence[dict] = ()
 
 
 def initial_model(
@@ -92,8 +94,10 @@ def initial_model(
 
 def _known(loaded: checkpoint.Loaded) -> dict:
     """What a network that goes on with its own task brings to `Start`."""
-    threshold = loaded.operating_points[0]["threshold"] if loaded.operating_points else None
-    return {"limits": loaded.info.get("limits"), "temperature": loaded.temperature, "threshold": threshold}
+    points = loaded.operating_points
+    threshold = points[0]["threshold"] if points else None
+    known = {"limits": loaded.info.get("limits"), "temperature": loaded.temperature}
+    return known | {"threshold": threshold, "operating_points": points}
 
 
 def face_limit(align: str) -> dict[str, float] | None:

@@ -54,7 +54,8 @@ def preprocessing_of(task: str, args: argparse.Namespace, start: Start) -> dict:
         mean, std = published.IMAGENET_MEAN, published.IMAGENET_STD
     else:
         mean, std = MEAN, STD
-    kept = start.preprocessing.get("frame", "face") if start.whole else None
+    before = (start.preprocessing or {}) if start.whole else {}
+    kept = before.get("frame", "face") if start.whole else None
     return {
         "size": start.config["img_size"],
         "mean": mean,
@@ -62,7 +63,7 @@ def preprocessing_of(task: str, args: argparse.Namespace, start: Start) -> dict:
         "align": args.align,
         "frame": args.frame or kept or first_look(args, task)[0],
         "colour": "rgb",
-        "mirror": args.recipe != "published",
+        "mirror": args.recipe != "published" and before.get("mirror", not start.whole),
     }
 
 

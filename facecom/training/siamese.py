@@ -55,6 +55,8 @@ class SiameseJob(Job):
         else:
             self.select = HEADLINE if _has_cross_photo(sets["held"][0]) else "held_accuracy"
             self.select = GAIN if self.gentle else self.select
+        #: Of the network that training goes on from: a dozen held-back people know no better than these.
+        self.points_before = start.operating_points if self.gentle else ()
         self.stages: dict[str, dict[str, np.ndarray]] = {}
         self.start_figures: dict[str, list[float]] = {}
         self.gain: adaptation.Gain | None = None
@@ -169,14 +171,21 @@ class SiameseJob(Job):
         if not np.array_equal(final["held"], kept["held"]):
             stages["fine-tuned"] = final
         lines = scoring.summary({name: self.sets[name][0] for name in SHOWN if name in self.sets}, stages)
-        point = protocols.fit_operating_points(self.sets["held"][0], final["held"], self.strangers())[:1]
-        lines += [
-            f"threshold, fixed again on held-back people: {one['threshold']:.3f}, {in_words(one)}" for one in point
-        ]
+        for one in self.points_of(final["held"], self.strangers())[:1]:
+            words = "as before: too few held-back people for another" if self.stays(one) else in_words(one)
+            lines.append(f"threshold, fixed again on held-back people: {one['threshold']:.3f}, {words}")
         if self.args.epochs and "fine-tuned" not in stages:
             start = "adaptation alone" if "adapted" in stages else "the network as it was"
             lines.append(f"no epoch is better than {start} beyond chance, so that is what is kept")
         return lines
+
+    def points_of(self, held: np.ndarray, strangers: np.ndarray | None) -> list[dict]:
+        """Operating points by the held-back people's embeddings."""
+        return protocols.fit_operating_points(self.sets["held"][0], held, strangers, before=self.points_before)
+
+    def stays(self, point: dict) -> bool:
+        """Whether an operating point's threshold is the one that the network had before."""
+        return any(np.isclose(point["threshold"], one["threshold"]) for one in self.points_before)
 
     @property
     def threshold(self) -> float:
@@ -220,7 +229,7 @@ class SiameseJob(Job):
         if not self.published:
             strangers = embeddings.get("strangers")
             known = bool(self.operating_points)
-            self.operating_points = protocols.fit_operating_points(self.sets["held"][0], embeddings["held"], strangers)
+            self.operating_points = self.points_of(embeddings["held"], strangers)
             if not known and self.operating_points:
                 print(f"threshold: {in_words(self.operating_points[0])}")
         row = self.against_start(embeddings["held"]) if self.gentle else {}

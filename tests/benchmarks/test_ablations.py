@@ -55,15 +55,15 @@ def test_a_face_is_searched_for_once_a_way(ablations):
     bench = ablations.Bench.__new__(ablations.Bench)
     bench.found, searched = {}, []
 
-    def search(photos, **_):
+    def search(photos, batch_size):  # as the aligner calls it
         searched.append(len(photos))
         return np.stack([np.full((5, 2), photo[0, 0, 0], np.float32) for photo in photos]), np.ones(len(photos))
 
     photos = [np.full((4, 4, 3), value, np.uint8) for value in (1, 2, 3)]
     case = ablations.Case()
-    bench.find(case, search, photos[:2])
-    landmarks, confidence = bench.find(ablations.Case(mirror=False, same_photo=True), search, photos[::-1])
+    bench.find(case, search, photos[:2], 64)
+    landmarks, confidence = bench.find(ablations.Case(mirror=False, same_photo=True), search, photos[::-1], 64)
     assert searched == [2, 1]
     assert landmarks[:, 0, 0].tolist() == [3, 2, 1] and confidence.tolist() == [1, 1, 1]
-    bench.find(ablations.Case(clean=False), search, photos)
+    bench.find(ablations.Case(clean=False), search, photos, 64)
     assert searched == [2, 1, 3]

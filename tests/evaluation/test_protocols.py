@@ -185,6 +185,14 @@ def test_operating_points_keep_their_promise(random_people, monkeypatch):
     found = figures(protocols.threshold_transfer(table, embeddings, alone))
     assert 0 < found["all", "far"] <= 1e-2
     assert protocols.fit_operating_points(table_of("Ann/1"), at_angles(0)) == []
+    strict, lax = ([{"far": 1e-2, "threshold": alone[0]["threshold"] + more}] for more in (-0.1, 0.1))
+    kept = protocols.fit_operating_points(table, embeddings, fars=(1e-2,), before=strict)[0]  # 66 pairs of people
+    assert kept["threshold"] == pytest.approx(strict[0]["threshold"]) and kept["impostor"] == alone[0]["impostor"]
+    assert kept["tar"] == pytest.approx((genuine >= -strict[0]["threshold"]).mean())
+    assert protocols.fit_operating_points(table, embeddings, fars=(1e-2,), before=lax) == alone
+    many = protocols.fit_operating_points(table, embeddings, fars=(0.2,))
+    stricter = [{"far": 0.2, "threshold": many[0]["threshold"] - 0.1}]
+    assert protocols.fit_operating_points(table, embeddings, fars=(0.2,), before=stricter) == many
 
 
 def test_cannot_tell_is_not_counted_as_right():

@@ -1,11 +1,29 @@
 """From a data folder to tables that training can use."""
 
+import argparse
 import shutil
 
 import pytest
 
 from facecom.errors import FacecomError
-from facecom.training.preparation import open_tables
+from facecom.models.initial import Start
+from facecom.training.preparation import open_tables, preprocessing_of
+
+
+@pytest.mark.parametrize(
+    ("recipe", "before", "whole", "expected"),
+    [
+        ("facecom", {"mirror": False}, True, False),
+        ("facecom", {"mirror": True}, True, True),
+        ("facecom", {}, True, False),  # weights that do not say it look once
+        ("facecom", {"mirror": False}, False, True),  # another task's network
+        ("published", {"mirror": True}, True, False),
+    ],
+)
+def test_a_network_that_goes_on_looks_as_often_as_before(recipe, before, whole, expected):
+    args = argparse.Namespace(recipe=recipe, align="fixed", frame=None, img_size=None)
+    start = Start(None, {"img_size": 32}, "", {"mean": (0.5,) * 3, "std": (0.5,) * 3} | before, whole=whole)
+    assert preprocessing_of("siamese", args, start)["mirror"] is expected
 
 
 def test_gender_needs_photos_of_both(sample_a, tmp_path):
