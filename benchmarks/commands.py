@@ -10,8 +10,8 @@ seconds and memory of the command's process (or of the work alone, where `agains
 `--repeat` turns; ratio: median of other_seconds / seconds, turn by turn; half: half precision the processor is fast at.
 
 `scores of a folder`: Task B's test.py on identity folders, answers and all protocols with intervals, against the
-published recipe; the bare forward passes of our two networks on pictures in memory; one look at each face instead of
-two; MobileFaceNet behind YuNet, one photo at a time; EdgeFace-XS behind our finder. `one photo`: Task A's
+published recipe; the bare forward passes of our two networks on pictures in memory; two looks at each face instead of
+one; MobileFaceNet behind YuNet, one photo at a time; EdgeFace-XS behind our finder. `one photo`: Task A's
 test.py, cold. `memory`: Task A's test.py on links to these photos. `training`: an epoch of Task B's train.py on drawn
 people, after one that is not counted.
 """
@@ -103,7 +103,7 @@ def mobilefacenet(args) -> Callable:
 
 
 def edgeface(args) -> Callable:
-    """Behind our finder, in batches, photo and mirror image as with ours."""
+    """Behind our finder, in batches, photo and mirror image as in the tables of accuracy."""
     from facecom.data.images import read_photo
     from facecom.faces.aligner import Aligner
     from pretraining.targets.teachers import of_both, open_teacher
@@ -169,7 +169,7 @@ def folder_rows(args, place: Path):
         return lambda: run([*test, *flags])
 
     yield by_turns(name, "the published recipe", whole(), whole("--recipe", "published"), count, args)
-    yield by_turns(name, "one look at each face (--no-mirror)", whole(), whole("--no-mirror"), count, args)
+    yield by_turns(name, "two looks at each face (--mirror)", whole(), whole("--mirror"), count, args)
     yield by_turns(name, "bare forward passes", whole(), lambda: seconds_of(inner("passes", args)), count, args)
     if args.onnx and args.detector_model:
         theirs = inner("mobilefacenet", args)

@@ -34,8 +34,9 @@ WHITENED = 0.4
 #: False accept rates that people are judged at, those of them that at least so many impostor scores would pass.
 FARS, LEAST_PASSING = (1e-3, 1e-2, 1e-1), 10
 
-#: What is better is so in so many of all resamples of the people.
-SURE, RESAMPLES = 0.9, 200
+#: What is better is so in so many of all resamples of the people; to undo an adaptation, which has the people's mean to
+#: speak for it, takes more.
+SURE, SURE_TO_UNDO, RESAMPLES = 0.9, 0.99, 1000
 
 
 @dataclass(frozen=True)
@@ -183,7 +184,7 @@ class Compared:
 @dataclass(frozen=True)
 class Gain:
     """How much higher a figure is: mean, and low, high: 95 % of the resamples of the people; sure: whether it is higher
-    in `SURE` of them."""
+    in enough of them."""
 
     mean: float
     low: float
@@ -191,16 +192,16 @@ class Gain:
     sure: bool
 
 
-def gain(new: dict[str, list[float]], old: dict[str, list[float]], seed: int) -> Gain:
+def gain(new: dict[str, list[float]], old: dict[str, list[float]], seed: int, sure: float = SURE) -> Gain:
     """The mean figure against the old one (paired bootstrap over people, Efron 1979). new, old: the figures of each
-    person, the same people; without any NaN, and not sure."""
+    person, the same people; without any NaN, and not sure. sure: the share of resamples that makes it so."""
     gains = np.array([np.mean(new[name]) - np.mean(old[name]) for name in new])
     if not len(gains):
         return Gain(np.nan, np.nan, np.nan, False)
     drawn = np.random.default_rng(seed).multinomial(len(gains), np.full(len(gains), 1 / len(gains)), RESAMPLES)
     means = drawn @ gains / len(gains)
     low, high = np.quantile(means, (0.025, 0.975))
-    return Gain(float(gains.mean()), float(low), float(high), bool(np.mean(means > 0) >= SURE))
+    return Gain(float(gains.mean()), float(low), float(high), bool(np.mean(means > 0) >= sure))
 
 
 def _unit(rows: np.ndarray) -> np.ndarray:

@@ -74,7 +74,7 @@ class SiameseJob(Job):
         if not made.nothing:
             adaptation.fold(self.model, made)
             adapted = self.embeddings(SHOWN)
-            if self.compare(self.stages["shipped"]["held"], adapted["held"]).sure:
+            if self.compare(self.stages["shipped"]["held"], adapted["held"], adaptation.SURE_TO_UNDO).sure:
                 last.load_state_dict(self.plain)
                 self.plain = None
                 print("adaptation: held-back people are told apart better without it, so the network stays as it is")
@@ -130,9 +130,9 @@ class SiameseJob(Job):
         compared = adaptation.Compared(identity_keys(table), photo_keys(table))
         return {name: [figure] for name, figure in compared.accepted(embeddings).items()}
 
-    def compare(self, new: np.ndarray, old: np.ndarray) -> adaptation.Gain:
+    def compare(self, new: np.ndarray, old: np.ndarray, sure: float = adaptation.SURE) -> adaptation.Gain:
         """How much better the new embeddings of the held-back photos are than the old ones."""
-        return adaptation.gain(self.figures_of(new), self.figures_of(old), self.args.seed)
+        return adaptation.gain(self.figures_of(new), self.figures_of(old), self.args.seed, sure)
 
     def against_start(self, embeddings: np.ndarray) -> dict[str, float]:
         """How much better than the start held-back people say it is, for the log; settles `gain`."""

@@ -60,7 +60,7 @@ def test_epochs_0_adapts_the_network_in_its_last_layer(sample_b, siamese_file, t
 
 def test_what_held_back_people_refuse_is_undone(sample_b, siamese_file, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(adaptation, "adapt", lambda outputs, people: adaptation.fit(outputs, people, 1.0, 0.5))
-    monkeypatch.setattr(adaptation, "gain", lambda new, old, seed: adaptation.Gain(0.1, 0.05, 0.15, True))
+    monkeypatch.setattr(adaptation, "gain", lambda new, old, seed, sure: adaptation.Gain(0.1, 0.05, 0.15, sure == 0.99))
     content = adapt(sample_b, tmp_path, "--init", siamese_file)
     said = capsys.readouterr().out
     assert "held-back people are told apart better without it" in said and "adapted" not in said
