@@ -123,8 +123,11 @@ from facecom import cli, signals
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signals.end_in_one_line()
 class Words:
+    first = True
     def write(self, text):
-        {within}
+        if Words.first:
+            Words.first = False
+            {within}
         os.write(2, text.encode())
     def flush(self): pass
 def raised(*_):

@@ -50,7 +50,8 @@ class Signals:
 
     def __exit__(self, *error: Any) -> None:
         self.over = True
-        if self.before and hasattr(signal, "SIGCHLD"):  # torch's raises for a worker that the same signal has ended
+        if self.before and hasattr(signal, "SIGCHLD") and callable(signal.getsignal(signal.SIGCHLD)):
+            # torch's handler raises for a worker that the same signal has ended.
             self.before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
     def restore(self, code: int = 0) -> None:
