@@ -100,14 +100,6 @@ def augment(
     return cv2.warpAffine(crop, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=mode)
 
 
-def chances(sources: np.ndarray, balance: float) -> np.ndarray:
-    """How likely each photo is to be drawn: float64 [N], sum 1. sources: str [N]; balance: the chance of a source is
-    its size to this power (as languages are sampled in Conneau et al., ACL 2020)."""
-    _, source, count = np.unique(sources, return_inverse=True, return_counts=True)
-    weight = count.astype(np.float64) ** (balance - 1)
-    return weight[source] / (weight * count).sum()
-
-
 class Matched:
     """Blends of training faces with what teachers say of them, in the place of a share of the photos.
 
@@ -146,8 +138,7 @@ class Batches(torch.utils.data.Dataset):
     [B], -1 where nobody knows who it is).
 
     people: `People`, whose training crops are drawn; matched: `Matched`, or None for photos alone; part: (rank, how
-    many there are), of several processes that share each batch; balance: how often a source comes grows with its size
-    to this power: 1 as it is, 0 all sources evenly.
+    many there are), of several processes that share each batch.
     """
 
     def __init__(
@@ -160,11 +151,9 @@ class Batches(torch.utils.data.Dataset):
         seed: int,
         matched=None,
         part=(0, 1),
-        balance: float = 1.0,
     ):
         self.people, self.indexes, self.batch_size, self.steps = people, people.training, batch_size, steps
         self.size, self.settings, self.seed, self.matched, self.part = size, settings, seed, matched, part
-        self.chances = None if balance == 1 else chances(people.table["source"].to_numpy()[self.indexes], balance)
 
     def __len__(self):
         return self.steps
@@ -192,11 +181,7 @@ class Batches(torch.utils.data.Dataset):
         return [self.people.crops[i] for i in whole[rng.integers(0, len(whole), count)]]
 
     def _places(self, step: int) -> np.ndarray:
-        """Which of the indexes this step sees: every photo once before any comes again, or by chance where sources are
-        balanced."""
-        if self.chances is not None:
-            rng = np.random.default_rng((self.seed, 0, step))
-            return rng.choice(len(self.indexes), self.batch_size, p=self.chances)
+        """Which of the indexes this step sees: every photo once before any comes again."""
         epoch_steps = max(1, len(self.indexes) // self.batch_size)
         epoch, place = divmod(step, epoch_steps)
         order = np.random.default_rng((self.seed, 0, epoch)).permutation(len(self.indexes))

@@ -137,7 +137,7 @@ def batches_of(run: Run, part: tuple[int, int]):
     settings = Augmentation(distorted=args.distorted, frame=args.frame)
     total = args.photos // args.batch_size + 1
     matched = Matched(run.people, args.match, args.match_weights, args.blended, args.amp) if args.blended else None
-    data = Batches(run.people, args.batch_size, total, args.size, settings, args.seed, matched, part, args.balance)
+    data = Batches(run.people, args.batch_size, total, args.size, settings, args.seed, matched, part)
     return torch.utils.data.DataLoader(
         data,
         batch_size=None,
@@ -265,9 +265,6 @@ def get_args_parser():
     recipe.add_argument("--margin", type=float, default=0.1)
     recipe.add_argument("--scale", type=float, default=24.0)
     recipe.add_argument("--distorted", type=float, default=0.6, help="share of distorted crops")
-    recipe.add_argument(
-        "--balance", type=float, default=0.5, help="how often a source comes grows with its size to this power"
-    )
     recipe.add_argument("--blended", type=float, default=0.0, help="share of photos that are two faces, with --match")
     machine = parser.add_argument_group("machine")
     machine.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")

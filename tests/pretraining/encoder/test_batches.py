@@ -7,7 +7,7 @@ import pytest
 
 from facecom.faces.alignment import frame_matrix
 from pretraining.encoder import batches
-from pretraining.encoder.batches import CHANCES, Augmentation, Matched, augment, chances
+from pretraining.encoder.batches import CHANCES, Augmentation, Matched, augment
 
 CROP = np.full((112, 112, 3), 128, np.uint8)
 
@@ -111,12 +111,3 @@ def test_blends_are_of_training_faces_and_the_teacher_sees_them(monkeypatch):
     expected = share * people.crops[first, 0, 0, 0] + (1 - share) * people.crops[second, 0, 0, 0]
     np.testing.assert_allclose(found[:, 0] * 255, expected, atol=1)
     assert [picture.shape for picture in pictures] == [(112, 112, 3)] * 4
-
-
-@pytest.mark.parametrize(("balance", "expected"), [(1.0, [0.9, 0.1]), (0.5, [0.75, 0.25]), (0.0, [0.5, 0.5])])
-def test_sources_are_balanced(balance, expected):
-    """Of 900 and 100 photos: in proportion, as 30 to 10, evenly."""
-    sources = np.array(["large"] * 900 + ["small"] * 100)
-    found = chances(sources, balance)
-    assert found.sum() == pytest.approx(1) and len(set(found[:900])) == len(set(found[900:])) == 1
-    np.testing.assert_allclose([found[:900].sum(), found[900:].sum()], expected)

@@ -55,8 +55,6 @@ def test_batches_follow_from_seed_and_step(crops):
     assert views.shape == (6, 64, 64, 3) and views.dtype == torch.uint8
     assert targets.shape == (6, people.targets.shape[1]) and labels.tolist()[0] in people.labels[people.training]
     assert torch.equal(views, make(0)[4][0]) and not torch.equal(views, make(1)[4][0])
-    balanced = [Batches(people, 6, 6, 64, Augmentation(), 0, balance=0.5)[4] for _ in range(2)]
-    assert torch.equal(balanced[0][0], balanced[1][0]) and not torch.equal(balanced[0][0], views)
     # Three batches of six are the eighteen training photos, each once.
     seen = np.concatenate([make(0)[step][1] for step in range(3)])
     np.testing.assert_array_equal(np.unique(seen, axis=0), np.unique(people.targets[people.training], axis=0))
