@@ -16,7 +16,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -222,10 +222,17 @@ def save_settings(path: str | Path, args: argparse.Namespace) -> None:
 
 
 def start_worker(_: int) -> None:
-    """What a worker process does first (`worker_init_fn`): it decodes with one thread."""
+    """What a worker process does first (`worker_init_fn`): it decodes with one thread, and where its reader ends in the
+    middle of a batch it has nothing to say: the thread that hands batches on would print the broken connection."""
     import cv2
 
     cv2.setNumThreads(0)
+    sys.excepthook = _unless_hung_up
+
+
+def _unless_hung_up(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+    if not issubclass(kind, (OSError, EOFError)):
+        sys.__excepthook__(kind, error, trace)
 
 
 def usable_workers(workers: int, each: int = 0) -> int:

@@ -132,6 +132,24 @@ def test_signals_end_in_one_line_and_their_code(number, code):
     assert (running.returncode, said) == (code, b"stopped\n")
 
 
+HANDED_ON = """
+from multiprocessing import current_process, resource_sharer
+from multiprocessing.connection import Client
+from facecom.cli import start_worker
+start_worker(0)
+address, _ = resource_sharer.DupFd(0)._id
+Client(address, authkey=current_process().authkey).close()
+resource_sharer.stop()
+raise ValueError("a real fault")
+"""
+
+
+def test_a_worker_whose_reader_has_ended_says_nothing_of_it():
+    """What a worker hands on is read by the process that started it; other faults are still told."""
+    done = subprocess.run([sys.executable, "-c", HANDED_ON], capture_output=True, text=True, timeout=60)
+    assert done.stderr.count("Traceback") == 1 and done.stderr.endswith("ValueError: a real fault\n")
+
+
 def test_a_quoted_home_is_found(monkeypatch):
     monkeypatch.setenv("HOME", "/home/ann")
     parser = argparse.ArgumentParser()
