@@ -140,6 +140,18 @@ def crops_once(table: pd.DataFrame, aligner, **options) -> tuple[pd.DataFrame, C
     return table, Crops(table["path"].tolist(), landmarks, aligner, array)
 
 
+def remember(path: Path | None) -> None:
+    """The crops that an earlier run has kept."""
+    if path and path.is_file():
+        with np.load(path) as kept:
+            KNOWN.update(zip(kept["names"].tolist(), kept["crops"], strict=True))
+
+
+def keep(path: Path | None) -> None:
+    if path:
+        np.savez(path, names=list(KNOWN), crops=list(KNOWN.values()))
+
+
 def without_names(folder: Path) -> Path:
     """Links the photos of `training_folder` into one folder, without names."""
     loose = folder / "loose"
@@ -200,9 +212,7 @@ def with_earlier(output: str, found: list[dict]) -> list[dict]:
 
 
 def main(args: argparse.Namespace) -> None:
-    if args.crops and args.crops.is_file():
-        with np.load(args.crops) as kept:
-            KNOWN.update(zip(kept["names"].tolist(), kept["crops"], strict=True))
+    remember(args.crops)
     found = []
     for domain in args.domains:
         with tempfile.TemporaryDirectory() as place:
@@ -220,24 +230,27 @@ def main(args: argparse.Namespace) -> None:
             print(
                 shown.pivot(index=["people", "way"], columns="metric", values="value").round(3).to_string(), flush=True
             )
-    if args.crops:
-        np.savez(args.crops, names=list(KNOWN), crops=list(KNOWN.values()))
+    keep(args.crops)
     rows = [{k: v for k, v in row.items() if k not in ("protocol", "condition")} for row in found]
     write_rows(args.output, with_earlier(args.output, rows))
     print(f"wrote {args.output}")
 
 
-def get_args_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def add_data_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data_dir", type=Path, required=True, help="FACECOM Task B")
     parser.add_argument("--faces", type=Path, required=True, help="table of aligned crops (parquet)")
     parser.add_argument("--domains", nargs="+", choices=DOMAINS, default=DOMAINS, help="which of the domains")
+    parser.add_argument("--crops", type=Path, help="file that keeps the crops for the next run (.npz)")
+    parser.add_argument("--epochs", type=int, help="at most (default: what train.py takes)")
+
+
+def get_args_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_data_flags(parser)
     parser.add_argument("--people", nargs="+", type=int, choices=PEOPLE, default=PEOPLE, help="how many to train on")
     parser.add_argument(
         "--ways", nargs="+", choices=WAYS, default=("nameless", "adapted", "trained"), help="which ways to train"
     )
-    parser.add_argument("--crops", type=Path, help="file that keeps the crops for the next run (.npz)")
-    parser.add_argument("--epochs", type=int, help="at most (default: what train.py takes)")
     parser.add_argument(
         "--output", default="results/adaptation.csv", help="CSV file to write; rows of other runs stay in it"
     )
