@@ -27,7 +27,7 @@ from facecom.data.images import read_photo  # noqa: E402
 from facecom.evaluation import metrics, protocols, results  # noqa: E402
 from facecom.evaluation.comparisons import comparisons, identity_keys, present_conditions  # noqa: E402
 from facecom.faces.alignment import align, landmark_errors, template_of  # noqa: E402
-from facecom.faces.finder import Seen, close_up, from_afar, made_fast, together  # noqa: E402
+from facecom.faces.finder import Seen, close_up, from_afar, made_fast, together, unsure  # noqa: E402
 from facecom.faces.yunet import open_detector, steady_landmarks  # noqa: E402
 from facecom.models import checkpoint, loading  # noqa: E402
 
@@ -41,6 +41,7 @@ RECOGNISED = (
     "afar, then close in the mirror",
     "mirror images where confidence < .8",
     "close in the mirror where confidence < .8",
+    "close in the mirror where unsure",
 )
 
 
@@ -83,6 +84,7 @@ def ways(model, photos: list[np.ndarray], amp) -> dict[str, tuple[np.ndarray, np
     found["mirror images where confidence < .8"] = where(two[1] < 0.8, all_four, two)
     found["close in the mirror where confidence < .8"] = where(one[1] < 0.8, two, one)
     found["close in the mirror where confidence < .9"] = where(one[1] < 0.9, two, one)
+    found["close in the mirror where unsure"] = where(unsure(first, model.img_size), two, one)
     return found
 
 

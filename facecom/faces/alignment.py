@@ -4,6 +4,8 @@ Landmark order everywhere: left eye, right eye, nose tip, left mouth corner, rig
 right are as the viewer sees them. Coordinates are pixels, x first, (0, 0) the centre of the first pixel.
 """
 
+import math
+
 import cv2
 import numpy as np
 
@@ -52,13 +54,16 @@ def similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
     source, target = (np.asarray(points, np.float64) for points in (source, target))
     if not (np.isfinite(source).all() and np.isfinite(target).all()):
         raise ValueError("landmarks must be numbers: no alignment is possible")
-    source, target = source @ [1, 1j], target @ [1, 1j]
-    centred = source - source.mean()
-    variance = np.vdot(centred, centred).real
-    if not 1e-12 * len(source) <= variance < np.inf:
+    # A few points: Python's numbers are faster than arrays of them.
+    one, other = ([complex(*point) for point in points.tolist()] for points in (source, target))
+    middle, goal = sum(one) / len(one), sum(other) / len(other)
+    centred = [point - middle for point in one]
+    variance = sum((point * point.conjugate()).real for point in centred)
+    if not 1e-12 * len(one) <= variance < math.inf:
         raise ValueError("the landmarks coincide, or lie beyond all numbers: no alignment is possible")
-    turn = np.vdot(centred, target - target.mean()) / variance  # scale and rotation as one complex number
-    shift = target.mean() - turn * source.mean()
+    # Scale and rotation as one complex number.
+    turn = sum(a.conjugate() * (b - goal) for a, b in zip(centred, other, strict=True)) / variance
+    shift = goal - turn * middle
     return np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]])
 
 

@@ -1,7 +1,7 @@
 """The project's own finder: five landmarks of the face in a roughly centred head photo.
 
-Its network looks at the whole picture, then closer at the mirror image, since each errs in its own way, and what both
-say is put together.
+Its network looks at the whole picture. Where it is not sure, or the face is small, it looks closer at the mirror image
+too, since each errs in its own way, and what both say is put together.
 
 landmarks: float [B, 5, 2], pixels; errors: float [B, 5], how far each landmark is expected to be off, as a share of the
 distance between the eyes (the scale of a Laplace distribution).
@@ -25,8 +25,11 @@ if TYPE_CHECKING:
     from facecom.models.networks import LandmarkNet
 
 
-#: Nine in ten of FACECOM's faces are enlarged by less for the second look.
+#: Nine in ten of FACECOM's faces would be enlarged by less for a second look.
 USUAL_ENLARGEMENT = 1.55
+
+#: A first look as sure as this, at a face of usual size, is enough (`benchmarks/looks.py`).
+SURE_AT_ONCE = 0.8
 
 
 def letterbox(image: np.ndarray, size: int = 112) -> tuple[np.ndarray, float, np.ndarray]:
@@ -97,10 +100,25 @@ def close_up(model: "LandmarkNet", images: Sequence[np.ndarray], landmarks: np.n
     size = model.img_size
     crops = [align(image, p, size, LOOSE_TEMPLATE) for image, p in zip(images, landmarks, strict=True)]
     found, errors, sure = look(model, crops, *how, **more)
-    into = [similarity(p, LOOSE_TEMPLATE * (size / CROP_SIZE)) for p in landmarks]
+    into = [_into_loose(p, size) for p in landmarks]
     places = [cv2.transform(p[None], cv2.invertAffineTransform(m))[0] for p, m in zip(found, into, strict=True)]
     nothing = np.array([is_heap(points) for points in found])
-    return Seen(np.stack(places), errors, sure, nothing, np.array([np.sqrt(np.linalg.det(m[:, :2])) for m in into]))
+    return Seen(np.stack(places), errors, sure, nothing, np.array([_scale(m) for m in into]))
+
+
+def _into_loose(landmarks: np.ndarray, size: int) -> np.ndarray:
+    return similarity(landmarks, LOOSE_TEMPLATE * (size / CROP_SIZE))
+
+
+def _scale(matrix: np.ndarray) -> float:
+    return float(np.hypot(matrix[0, 0], matrix[0, 1]))
+
+
+def unsure(first: Seen, size: int) -> np.ndarray:
+    """bool [B]: where the first look is not enough, being unsure, or coarse since the face is small. size: of the
+    picture that the network sees."""
+    enlarged = np.array([_scale(_into_loose(p, size)) for p in first.landmarks]) / first.scale
+    return first.nothing | (first.confidence < SURE_AT_ONCE) | (enlarged > USUAL_ENLARGEMENT)
 
 
 def coarseness(enlarged: np.ndarray) -> np.ndarray:
@@ -138,10 +156,10 @@ def find(
     amp: "torch.dtype | None" = None,
     model: "LandmarkNet | None" = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Landmarks of the face in each photo, by the project's own finder: a look at the whole picture, then one at the
-    mirror image of the face that the first look found. The second sees more of the face, the first where faces are in
-    photos, which is what is left to go by under glare: the mean of both, by how sure each is, is nearer to the truth
-    than either (`together`).
+    """Landmarks of the face in each photo, by the project's own finder: a look at the whole picture, and where that is
+    not enough (`unsure`) one at the mirror image of the face that it found. The second sees more of the face, the first
+    where faces are in photos, which is what is left to go by under glare: the mean of both, by how sure each is, is
+    nearer to the truth than either (`together`).
 
     images: RGB uint8 [H, W, 3] of any sizes, each a roughly centred head, without impulse noise (`without_impulses`);
     amp: half precision, None for float32; model: a finder (default: the shipped one). Returns landmarks float32
@@ -153,9 +171,14 @@ def find(
     for start in range(0, len(images), batch_size):
         batch = images[start : start + batch_size]
         first = from_afar(model, batch, device, amp)
-        second = close_up(model, batch, first.landmarks, device, amp, mirrored=True)
+        places, sure = first.landmarks, first.confidence
+        again = np.flatnonzero(unsure(first, model.img_size))
+        if len(again):
+            seen = Seen(*(field[again] for field in first))
+            second = close_up(model, [batch[i] for i in again], seen.landmarks, device, amp, mirrored=True)
+            places[again], sure[again] = together(seen, second)
         part = slice(start, start + len(batch))
-        landmarks[part], confidence[part] = together(first, second)
+        landmarks[part], confidence[part] = places, sure
     return landmarks, confidence
 
 

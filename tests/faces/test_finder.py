@@ -17,6 +17,7 @@ from facecom.faces.finder import (
     letterbox,
     look,
     together,
+    unsure,
 )
 from facecom.faces.yunet import mirror
 from facecom.models.networks import build_model
@@ -108,7 +109,7 @@ class Biased:
         return torch.from_numpy(places[None]).float(), log_error, torch.full((1,), 20.0)
 
 
-@pytest.mark.parametrize("errors", [(0.05, 0.05), (0.02, 0.06), (0.06, 0.02)])
+@pytest.mark.parametrize("errors", [(0.05, 0.05), (0.035, 0.06), (0.06, 0.02)])
 def test_two_looks_count_by_how_sure_they_are(errors):
     model = Biased(errors)
     found, confidence = find([np.full((112, 112, 3), 30, np.uint8)], model=model)
@@ -117,6 +118,24 @@ def test_two_looks_count_by_how_sure_they_are(errors):
     np.testing.assert_allclose(found[0], LOOSE_TEMPLATE + [4 * weight, 0], atol=1e-3)
     share = [1 - (1 + 0.1 / e) * np.exp(-0.1 / e) for e in errors]
     np.testing.assert_allclose(confidence, np.mean(share), rtol=1e-4)
+
+
+def test_a_first_look_that_is_sure_is_enough():
+    model = Biased((0.02, 0.06))
+    found, confidence = find([np.full((112, 112, 3), 30, np.uint8)], model=model)
+    assert model.looks == 1
+    np.testing.assert_allclose(found[0], LOOSE_TEMPLATE + [4, 0], atol=1e-3)
+    np.testing.assert_allclose(confidence, 1 - 6 * np.exp(-5), rtol=1e-4)
+
+
+def test_small_faces_and_heaps_are_looked_at_again_however_sure_the_first_look_is():
+    """In a picture of its own size a face in the loose frame would not be enlarged at all."""
+    places = np.stack([LOOSE_TEMPLATE, LOOSE_TEMPLATE, LOOSE_TEMPLATE / 1.5, LOOSE_TEMPLATE / 1.6, LOOSE_TEMPLATE])
+    sure, nothing = np.array([0.9, 0.7, 0.9, 0.9, 0.9]), np.array([False, False, False, False, True])
+    first = Seen(places, np.full((5, 5), 0.02), sure, nothing, np.ones(5))
+    assert unsure(first, CROP_SIZE).tolist() == [False, True, False, True, True]
+    half = first._replace(scale=np.full(5, 0.5))  # photos twice as large as the picture
+    assert unsure(half, CROP_SIZE).all()
 
 
 def test_find_of_nothing():
