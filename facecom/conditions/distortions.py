@@ -7,7 +7,7 @@ its centre), rain `.8 x` plus streaks, impulse noise, Gaussian blur of 2.3 px, h
 (sunglasses, mask, box) is simulated only: FACECOM has no such copies.
 """
 
-from pathlib import PurePath
+import os
 
 import cv2
 import numpy as np
@@ -37,12 +37,12 @@ GLARE_SLOPE = 1.41  # fall of the glare a pixel
 OCCLUDED_SHARE = (0.5, 0.7, 0.85, 1.0, 1.15)  # size of the object, as a share of its usual one
 
 
-def condition_of(path: str | PurePath) -> tuple[str, str]:
+def condition_of(path: str | os.PathLike) -> tuple[str, str]:
     """(photo, condition) that a file's name says: `Ann_0001_foggy.jpg` -> (`Ann_0001`, `foggy`).
 
     A name without a known condition at its end is a clean photo.
     """
-    stem = PurePath(path).stem
+    stem = os.path.splitext(os.path.basename(path))[0]
     photo, _, word = stem.rpartition("_")
     if photo and word.lower() in DISTORTIONS:
         return photo, word.lower()

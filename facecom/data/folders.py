@@ -240,6 +240,6 @@ def _found_instead(folder: Path) -> str:
 
 
 def _row(path: Path, file: str) -> dict:
-    path, file = Path(as_text(str(path))), as_text(file)
+    path, file = as_text(str(path)), as_text(file)
     photo, condition = condition_of(path)
-    return {"path": str(path), "file": file, "photo": photo, "condition": condition}
+    return {"path": path, "file": file, "photo": photo, "condition": condition}

@@ -38,8 +38,9 @@ def photos_in(folder: Path) -> Iterator[Path]:
     one if it begins like one. What only bears a photo's name (a pipe, a link that leads nowhere, a folder with nothing
     in it) is among them: reading it says what it is."""
     for name, is_folder in _entries_in(folder):
-        path = folder / name
-        if is_photo(path) if not is_folder else _is_called_photo(path) and not _entries_in(path):
+        if _is_called_photo(name) and not (is_folder and _entries_in(folder / name)):
+            yield folder / as_text(name)
+        elif not is_folder and is_photo(folder / name):
             yield folder / as_text(name)
 
 
@@ -71,7 +72,7 @@ def _is_folder(entry: os.DirEntry) -> bool:
 def is_photo(path: Path) -> bool:
     """Whether a file is called like a photo or, without an ending, begins like one."""
     if path.suffix:
-        return _is_called_photo(path)
+        return _is_called_photo(path.name)
     try:
         if not path.is_file():  # a pipe would be waited for
             return False
@@ -81,8 +82,8 @@ def is_photo(path: Path) -> bool:
         return False
 
 
-def _is_called_photo(path: Path) -> bool:
-    kind = path.suffix.lower()
+def _is_called_photo(name: str) -> bool:
+    kind = os.path.splitext(name)[1].lower()
     return kind in PHOTO_TYPES or kind in OTHER_TYPES
 
 
@@ -102,7 +103,7 @@ def name_ignored(folders: Sequence[Path]) -> None:
     kinds: Counter[str] = Counter()
     for folder in folders:
         for name in files_in(folder):
-            if not is_photo(folder / name):
+            if not _is_called_photo(name) and not is_photo(folder / name):
                 kinds[Path(name).suffix.lower() or "without an ending"] += 1
     if kinds:
         told = [f"{count} {kind}" for kind, count in kinds.most_common(MOST_KINDS)]
