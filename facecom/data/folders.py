@@ -240,6 +240,6 @@ def _found_instead(folder: Path) -> str:
 
 
 def _row(path: Path, file: str) -> dict:
-    path, file = as_text(str(path)), as_text(file)
-    photo, condition = condition_of(path)
-    return {"path": path, "file": file, "photo": photo, "condition": condition}
+    name = as_text(str(path))
+    photo, condition = condition_of(name)
+    return {"path": name, "file": as_text(file), "photo": photo, "condition": condition}
