@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from facecom.errors import FacecomError
+from facecom.files import sha256_of
 from facecom.models import checkpoint, mirror, published
 from facecom.models.networks import build_model, face_confidence
 
@@ -72,6 +73,7 @@ class Runner:
     operating_points: list[dict] = field(default_factory=list)
     limits: dict = field(default_factory=dict)
     network: CropNetwork | None = None
+    sha256: str = ""
 
 
 def load(
@@ -92,13 +94,13 @@ def load(
     if path is not None and Path(path).suffix.lower() == ".onnx":
         if mirror is not None:
             raise FacecomError(f"{path}: whether it looks at mirror images was settled when it was exported")
-        return _load_onnx(Path(path), task, device)
+        return replace(_load_onnx(Path(path), task, device), sha256=sha256_of(path))
     loaded = checkpoint.load(path, task)
     if mirror is not None:
         loaded.preprocessing |= {"mirror": mirror}
     if normalize and loaded.info["format"] is None:
         loaded.preprocessing |= {"mean": published.IMAGENET_MEAN, "std": published.IMAGENET_STD}
-    return of_checkpoint(loaded, task, device, amp)
+    return replace(of_checkpoint(loaded, task, device, amp), sha256=sha256_of(loaded.path))
 
 
 def untrained(task: str, device: torch.device | str = "cpu") -> Runner:

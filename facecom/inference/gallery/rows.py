@@ -64,11 +64,12 @@ def check_name(name: str | None) -> None:
 
 
 def made_by_of(siamese: Ensemble) -> dict[str, str]:
-    """What embeddings depend on: SHA-256 of the weight files, and how they look at a photo."""
+    """What embeddings depend on: SHA-256 of the weight files as they were loaded (they may be others by now), and how
+    they look at a photo."""
     for member in siamese.members:
         if not Path(member.path).is_file():
             raise FacecomError(f"{member.path}: a gallery needs weights that are a file: give --weights")
-    weights = " ".join(sha256_of(member.path) for member in siamese.members)
+    weights = " ".join(member.sha256 or sha256_of(member.path) for member in siamese.members)
     mirrored = [member.preprocessing.get("mirror", False) for member in siamese.members]
     ways = (
         f"{mode}, {size} px, {frame}{', mirrored' if mirror else ''}"

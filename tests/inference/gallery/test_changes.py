@@ -1,6 +1,7 @@
 """Whatever happens in between: several processes, a kill, any sequence of changes."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from enrolled import Colours, counts, paint, paint_people
 
 import facecom
 from facecom.errors import FacecomError
+from facecom.files import sha256_of
+from facecom.inference.gallery.rows import made_by_of
 
 pytest.importorskip("lancedb", reason="needs the extra gallery")
 
@@ -115,3 +118,14 @@ def follow(folder: Path, steps) -> None:
             found = gallery.search([probe], k=9).set_index("identity").distance
             assert found.to_dict() == pytest.approx(best.to_dict(), abs=1e-5)
         assert counts(gallery) == {name: len(files) for name, files in truth.items()}
+
+
+def test_weights_that_were_changed_since_they_were_loaded_are_known_as_they_were(tmp_path, siamese_file):
+    """A network trained anew under the same name has not made these embeddings."""
+    weights = shutil.copy(siamese_file, tmp_path / "best.pt")
+    verifier = facecom.FaceVerifier(weights)
+    before = made_by_of(verifier.ensemble)["weights"]
+    assert before == sha256_of(weights)
+    with open(weights, "ab") as file:
+        file.write(b"other weights")
+    assert made_by_of(verifier.ensemble)["weights"] == before != sha256_of(weights)
