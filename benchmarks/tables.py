@@ -10,6 +10,7 @@ A table stands between `<!-- table: NAME -->` and `<!-- /table -->`. NAME is `fi
 import argparse
 import csv
 import re
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,9 +33,10 @@ BAD = tuple(condition for condition in CONDITIONS if condition not in ("clean", 
 #: Lines of the summary: what it is called there, its names in accuracy.csv (of faces, of gender), and in speed.csv.
 SUMMARY = (
     ("**facecom**", ("facecom", "facecom"), "files to embeddings"),
-    ("EdgeFace-XS, behind our face finder", ("EdgeFace-XS", ""), "files to embeddings, EdgeFace-XS"),
+    ("facecom, two looks (`--mirror`)", ("facecom, photo and mirror image", ""), ""),
+    ("EdgeFace-XS, two looks, behind our face finder", ("EdgeFace-XS", ""), "files to embeddings, EdgeFace-XS"),
     ("MobileFaceNet, behind our face finder", ("mobilefacenet_ms1m_112", ""), "files to embeddings, MobileFaceNet"),
-    ("published recipe", ("published recipe from our encoder",) * 2, "files to embeddings, published recipe"),
+    ("published recipe, gender from our encoder", ("published recipe from our encoder",) * 2, "files to embeddings, published recipe"),
     ("untrained gradients", ("untrained gradients", ""), ""),
 )
 
@@ -254,7 +256,7 @@ def generated(text: str, root: Path, name: str) -> str:
     def table(match: re.Match) -> str:
         kind = match[2].strip()
         if kind.startswith("csv "):
-            path, *wanted = kind[4:].split()
+            path, *wanted = shlex.split(kind)[1:]
             return match[1] + of_csv(root / path, wanted) + match[3]
         if kind == "summary":
             return match[1] + summary(rows, speeds_of(root / "results" / "speed.csv")) + match[3]
@@ -270,8 +272,7 @@ def generated(text: str, root: Path, name: str) -> str:
 def main(args: argparse.Namespace) -> int:
     stale = []
     for path in sorted(path for pattern in FILES for path in args.root.glob(pattern)):
-        name = path.relative_to(args.root).as_posix()
-        text = path.read_text(encoding="utf-8")
+        name, text = path.relative_to(args.root).as_posix(), path.read_text(encoding="utf-8")
         new = generated(text, args.root, name)
         if new == text:
             continue

@@ -77,6 +77,6 @@ def needed(photo: np.ndarray | None) -> np.ndarray:
 
 
 def answer(kind: str, words: str, *lines: str) -> str:
-    """HTML of an answer. kind: `yes`, `no`, or empty for neither."""
+    """HTML of an answer, which screen readers say when it comes. kind: `yes`, `no`, or empty for neither."""
     paragraphs = "".join(f"<p>{html.escape(line)}</p>" for line in (words, *lines) if line)
-    return f'<div class="answer {kind}">{paragraphs}</div>'
+    return f'<div class="answer {kind}" role="status">{paragraphs}</div>'

@@ -3,6 +3,7 @@
 import html
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -10,6 +11,9 @@ from PIL import Image, ImageDraw, ImageFont
 from facecom.data.images import LONGEST_SIDE_FACES, shrink
 from facecom.errors import FacecomError
 from facecom.page import answers
+
+if TYPE_CHECKING:
+    from facecom.inference.templates import Templates
 
 #: Most people that a session, or the server, remembers: what is sent to the page must not fill the memory.
 MOST_KNOWN = 1000
@@ -34,7 +38,10 @@ class Known:
             raise FacecomError("a photo and a name, please")
         if len(self.names) >= MOST_KNOWN:
             raise FacecomError(f"{MOST_KNOWN:,} photos are known already: start the page anew")
-        self.embeddings.append(answers.verifier().embed([photo])[0])
+        seen = self.seen(photo)
+        if not seen.told[0]:
+            raise FacecomError(f"no face that can be told: {answers.CANNOT_TELL} Another photo, please")
+        self.embeddings.append(seen.faces[0])
         self.names.append(name)
         return {"people": self.people()}
 
@@ -46,14 +53,19 @@ class Known:
         """The nearest of those enrolled: `identity`, `distance` (0 to 2), `same` (None: cannot tell)."""
         if not self.names:
             raise FacecomError("nobody is enrolled: send a photo and a name to /enrol")
-        verifier = answers.verifier()
+        templates = self.seen(answers.needed(photo))
+        name, distance = self.nearest(templates.faces[0])
+        told, threshold = bool(templates.tell(np.array([distance]))[0]), answers.verifier().threshold
+        return {"identity": name, "distance": distance, "same": bool(distance <= threshold) if told else None}
+
+    @staticmethod
+    def seen(photo: np.ndarray) -> "Templates":
+        """What a photo is compared by."""
         # Here, so that `--help` does not wait for torch.
         from facecom.inference.pipeline import collect
 
-        templates = verifier.ensemble.templates(collect([answers.needed(photo)], verifier.ensemble, workers=0)[0])
-        name, distance = self.nearest(templates.faces[0])
-        told = bool(templates.tell(np.array([distance]))[0])
-        return {"identity": name, "distance": distance, "same": bool(distance <= verifier.threshold) if told else None}
+        ensemble = answers.verifier().ensemble
+        return ensemble.templates(collect([photo], ensemble, workers=0)[0])
 
     def nearest(self, embedding: np.ndarray) -> tuple[str, float]:
         """(name, distance) of the nearest of those enrolled, of whom there must be some."""
@@ -115,9 +127,9 @@ def everybody(photo: np.ndarray | None, people: Known) -> tuple[np.ndarray | Non
         return shrink(photo, SHOWN), answers.answer("", "No face found", "Nothing in the photo is sure to be a face.")
     rows = "".join(map(_row, range(1, len(faces) + 1), faces))
     count = "1 face" if len(faces) == 1 else f"{len(faces)} faces"
-    head = "<tr><th>#</th><th>who</th><th>distance</th><th>gender</th></tr>"
+    head = "".join(f'<th scope="col">{name}</th>' for name in ("#", "who", "distance", "gender"))
     known = "" if people.names else "<p>Nobody is known yet: add people below.</p>"
-    table = f'<table class="faces"><caption>{count}, from the left</caption>{head}{rows}</table>{known}'
+    table = f'<table class="faces"><caption>{count}, from the left</caption><tr>{head}</tr>{rows}</table>{known}'
     return drawn(photo, faces), table
 
 

@@ -130,4 +130,4 @@ def test_the_summary_takes_means_and_leaves_out_what_nobody_measured(tables, roo
     assert len(lines) == 2 and head.count("|") == 7
     rain = 0.9 + 0.01 * bad.index("rainy")
     assert lines[0] == f"| **facecom** | - | .925 | {rain:.3f} | - | 86 |".replace(" 0.", " .")
-    assert lines[1].startswith("| EdgeFace-XS, behind our face finder | .998 | - | - | - | - |")
+    assert lines[1].startswith("| EdgeFace-XS, two looks, behind our face finder | .998 | - | - | - | - |")

@@ -93,6 +93,17 @@ def test_gender_with_its_probability_and_where_the_network_looked(app, ann):
     assert app.gender_of(None, *OFF)[:2] == (None, None)
 
 
+def test_screen_readers_know_every_input_and_hear_every_answer(app, tmp_path):
+    """Whatever is seen and waits for somebody has a label or words; answers and tables say what they are."""
+    pytest.importorskip("gradio", reason="needs the package gradio")
+    parts = [one["props"] for one in layout.page(tmp_path).config["components"]]
+    kinds = {"image", "textbox", "slider", "button"}
+    seen = [props for props in parts if props.get("visible", True) and props.get("name") in kinds]
+    assert len(seen) >= 2 * len(DISTORTIONS) + 9
+    assert all(props.get("label") or props.get("value") for props in seen)
+    assert all('role="status"' in said for said in (app.same_person(None, None)[1], app.gender_of(None)[2]))
+
+
 def test_in_a_browser(app, ann, bob, tmp_path, monkeypatch):
     """Upload, answer, slider, example, the other tab; no console error, and not a byte to another machine."""
     gradio = pytest.importorskip("gradio", reason="needs the package gradio")

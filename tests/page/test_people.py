@@ -77,6 +77,15 @@ def test_nobody_and_nothing(app):
     assert picture.shape == (240, 320, 3) and "No face found" in said
 
 
+def test_nobody_is_remembered_by_a_photo_that_cannot_be_told(app):
+    known = Known()
+    app.ensemble.members[0].limits["face_confidence"] = 0.3
+    with pytest.raises(FacecomError, match="no face that can be told"):
+        known.enrol(draw_scene("wall", 3), "Ann")
+    assert known.people() == {}
+    assert known.enrol(draw_person(5, 0)[0], "Ann") == {"people": {"Ann": 1}}
+
+
 def test_names_are_text(app):
     known = Known()
     known.names, known.embeddings = ["<b>Ann</b>"], [np.zeros(128, np.float32)]
