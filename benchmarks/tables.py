@@ -32,12 +32,12 @@ BAD = tuple(condition for condition in CONDITIONS if condition not in ("clean", 
 
 #: Lines of the summary: what it is called there, its names in accuracy.csv (of faces, of gender), and in speed.csv.
 SUMMARY = (
-    ("**facecom**", ("facecom", "facecom"), "files to embeddings"),
-    ("facecom, two looks (`--mirror`)", ("facecom, photo and mirror image", ""), ""),
-    ("EdgeFace-XS, two looks, behind our face finder", ("EdgeFace-XS", ""), "files to embeddings, EdgeFace-XS"),
-    ("MobileFaceNet, behind our face finder", ("mobilefacenet_ms1m_112", ""), "files to embeddings, MobileFaceNet"),
-    ("published recipe, gender from our encoder", ("published recipe from our encoder",) * 2, "files to embeddings, published recipe"),
-    ("untrained gradients", ("untrained gradients", ""), ""),
+    ("**facecom**", ("facecom", "facecom"), ""),
+    ("facecom, two looks (`--mirror`)", ("facecom, photo and mirror image", ""), None),
+    ("EdgeFace-XS, two looks, behind our face finder", ("EdgeFace-XS", ""), ", EdgeFace-XS"),
+    ("MobileFaceNet, behind our face finder", ("mobilefacenet_ms1m_112", ""), ", MobileFaceNet"),
+    ("published recipe, gender from our encoder", ("published recipe from our encoder",) * 2, ", published recipe"),
+    ("untrained gradients", ("untrained gradients", ""), None),
 )
 
 Rows = dict[tuple[str, str, str, str, str], dict]
@@ -57,7 +57,7 @@ def summary(rows: Rows, speeds: dict[str, str]) -> str:
             mean(rows, face, ["rainy"], "tar@far=1e-3"),
             mean(rows, sex, BAD, "balanced_accuracy"),
         ]
-        rate = speeds.get(speed)
+        rate = speeds.get(f"files to embeddings{speed}")
         lines.append([label, *cells, f"{float(rate):.0f}" if rate else "-"])
     return results.markdown(head, [line for line in lines if set(line[1:]) != {"-"}])
 
