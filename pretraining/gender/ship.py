@@ -4,9 +4,9 @@
     python -m pretraining.gender.ship runs/gender/best.pt runs/gender2/best.pt
 
 Several runs that start from each other become the mean of their weights (Wortsman et al., ICML 2022). What decides
-about answers (temperature, threshold) is fitted anew to the held-back people of the last run's data, by
-its own settings. The classifier's bias takes the threshold up, so that it is 0.5 and the probability reads as one.
-Below the face confidence that the shipped Siamese network wants, the answer is "cannot tell": both look at what the
+about answers (temperature, threshold) is fitted anew to the held-back people of the last run's data, by its own
+settings, and for one look at a face or two (`--mirror`). The classifier's bias takes the threshold up, so that it is 0.5
+and the probability reads as one. Below the face confidence that the shipped Siamese network wants, the answer is "cannot tell": both look at what the
 same face finder cut.
 """
 
@@ -53,12 +53,13 @@ def mean_of(runs: list[checkpoint.Loaded]) -> torch.nn.Module:
     return model
 
 
-def settled(runs: list[checkpoint.Loaded]) -> tuple[GenderJob, dict]:
-    """(the mean network as a job whose calibration is settled on held-back people, their figures)."""
+def settled(runs: list[checkpoint.Loaded], mirrored: bool = False) -> tuple[GenderJob, dict]:
+    """(the mean network as a job whose calibration is settled on held-back people, their figures). mirrored: whether
+    it looks at the mirror image, too."""
     settings = argparse.Namespace(**runs[-1].info["args"])
     settings.data_dir = Path(settings.data_dir)
     settings.conditions_from = settings.conditions_from and Path(settings.conditions_from)
-    preprocessing = runs[-1].preprocessing
+    preprocessing = runs[-1].preprocessing | {"mirror": mirrored}
     config = {name: value for name, value in runs[-1].config.items() if name not in ("task", "pretrained")}
     start = Start(mean_of(runs), config, "", preprocessing)
     device = cli.pick_device("cpu")
@@ -69,7 +70,7 @@ def settled(runs: list[checkpoint.Loaded]) -> tuple[GenderJob, dict]:
 
 def main(args):
     runs = [checkpoint.load(path, "gender") for path in args.weights]
-    job, metrics = settled(runs)
+    job, metrics = settled(runs, args.mirror)
     (point,) = job.operating_points
     cut = np.log(point["threshold"] / (1 - point["threshold"])) * job.temperature
     job.model.classifier.bias.data -= cut
@@ -80,7 +81,7 @@ def main(args):
         operating_points=[point | {"threshold": 0.5}], temperature=job.temperature, args=recipe, half=True,
         limits=face_limit("finder"), metrics=metrics, epoch=runs[-1].info["epoch"], data=job.data,
     )  # fmt: skip
-    sources = ("facecom", "faces", "heads", "landmarks", "mobilefacenet")
+    sources = ("facecom", "faces", "heads", "landmarks", "edgeface", "mobilefacenet")
     write_provenance(Path(args.output), sources, "comsys-hackathon-taskA/train.py, python -m pretraining.gender.ship")
     print(f"{args.output}: temperature {job.temperature:.3f}, {metrics}")
 
@@ -88,6 +89,7 @@ def main(args):
 def get_args_parser():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("weights", nargs="+", help="the best checkpoint of each run of Task A's train.py, latest last")
+    parser.add_argument("--mirror", action="store_true", help="two looks a photo, the second at its mirror image")
     parser.add_argument("--output", default=str(checkpoint.SHIPPED / "gender.pt"))
     return parser
 

@@ -33,6 +33,7 @@ def test_the_mean_of_runs_is_calibrated_anew_and_answers_at_one_half(runs, tmp_p
     mean = (one.state_dict()[name] + two.state_dict()[name]) / 2
     torch.testing.assert_close(shipped.model.state_dict()[name], mean, rtol=0, atol=1e-3)
     assert [point["threshold"] for point in shipped.operating_points] == [0.5]
+    assert shipped.preprocessing["mirror"] is False
     assert shipped.info["limits"] == ship_gender.face_limit("finder") and shipped.temperature != 1
     told = json.loads(output.with_suffix(".json").read_text())
     assert told["args"]["mean_of_runs"] == 2 and "held_auc" in told["metrics"]
