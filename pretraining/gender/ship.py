@@ -5,9 +5,9 @@
 
 Several runs that start from each other become the mean of their weights (Wortsman et al., ICML 2022). What decides
 about answers (temperature, threshold) is fitted anew to the held-back people of the last run's data, by its own
-settings, and for one look at a face or two (`--mirror`). The classifier's bias takes the threshold up, so that it is 0.5
-and the probability reads as one. Below the face confidence that the shipped Siamese network wants, the answer is "cannot tell": both look at what the
-same face finder cut.
+settings, and for one look at a face or two (`--mirror`). The classifier's bias takes the threshold up, so that it is
+0.5 and the probability reads as one. Below the face confidence that the shipped Siamese network wants, the answer is
+"cannot tell": both look at what the same face finder cut.
 """
 
 import argparse
