@@ -107,8 +107,13 @@ def save(
         "versions": versions(),
         "training": training,
     }
+    write(plain(content), path)
+
+
+def write(content: Mapping, path: str | os.PathLike) -> None:
+    """`torch.save`, whole or not at all; the content is as it is. Raises FacecomError when it cannot be written."""
     buffer = io.BytesIO()  # torch.save turns a full disk into an obscure error; a plain write does not
-    torch.save(plain(content), buffer)
+    torch.save(content, buffer)
     with write_whole(path, "wb") as file:
         file.write(buffer.getbuffer())
 
