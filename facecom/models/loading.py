@@ -12,7 +12,7 @@ from torch import nn
 
 from facecom.errors import FacecomError
 from facecom.files import sha256_of
-from facecom.models import checkpoint, mirror, published
+from facecom.models import checkpoint, mirror, published, strangers
 from facecom.models.networks import build_model, face_confidence
 
 #: Key of an ONNX file's metadata under which `export.py` leaves what a checkpoint says besides its weights (JSON).
@@ -134,8 +134,7 @@ def open_onnx(path: Path, device: torch.device | str = "cpu"):
         import onnxruntime
     except ImportError:
         raise FacecomError(f'{path}: ONNX weights need onnxruntime: pip install -e ".[export]"') from None
-    if not path.is_file():
-        raise FacecomError(f"{path}: no such weight file: check the path")
+    strangers.refuse_unreadable(path)
     if EXTERNAL in path.read_bytes():
         raise FacecomError(f"{path}: keeps its weights in another file, which is not looked for: export it as one file")
     wanted = ("CPUExecutionProvider",) if torch.device(device).type == "cpu" else ONNX_PROVIDERS

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 import socket
 import zipfile
 
@@ -11,7 +12,7 @@ import torch
 
 from facecom.errors import FacecomError
 from facecom.inference.ensemble import Ensemble
-from facecom.models import loading
+from facecom.models import checkpoint, initial, loading
 from facecom.models.networks import build_model
 
 CONFIG = {"task": "siamese", "backbone": "test_convnext", "pool": "map", "img_size": 32}
@@ -180,6 +181,72 @@ def test_weights_packed_smaller_than_they_are(good, tmp_path):
 def test_bare_files_of_nonsense(tmp_path):
     for content in ({"encoder.stem.0.weight": "x", "projection.0.weight": 1}, {5: torch.zeros(2)}, {"format": 2}):
         assert answer(content, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["pipe.pt", "pipe.onnx"])
+@pytest.mark.timeout(20)
+def test_a_pipe_is_not_waited_for(name, tmp_path):
+    pytest.importorskip("onnxruntime", reason="needs the extra export")
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(FacecomError, match=rf"{name}: that is a pipe, not a file: save the weights as a file"):
+        loading.load(tmp_path / name, "siamese")
+
+
+@pytest.mark.timeout(20)
+def test_a_training_does_not_wait_for_a_pipe_either(tmp_path):
+    os.mkfifo(tmp_path / "pipe.pt")
+    with pytest.raises(FacecomError, match=r"pipe\.pt: that is a pipe, not a file"):
+        initial.initial_model("siamese", str(tmp_path / "pipe.pt"))
+
+
+@pytest.mark.parametrize("path, kind", [("/dev/zero", "device"), ("socket", "socket")])
+def test_what_else_is_no_file(path, kind, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind("socket")
+        with pytest.raises(FacecomError, match=f"^{path}: that is a {kind}, not a file"):
+            checkpoint.read(path)
+
+
+@pytest.mark.parametrize("protocol", [4, 5])
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_late_pickle_protocol_is_named(good, protocol, zipped, tmp_path):
+    path = tmp_path / "w.pt"
+    torch.save(good["model"], path, pickle_protocol=protocol, _use_new_zipfile_serialization=zipped)
+    with pytest.raises(FacecomError, match=rf"w\.pt: saved with pickle protocol {protocol}, .*torch\.save's default$"):
+        checkpoint.read(path)
+    torch.save(good["model"], path, _use_new_zipfile_serialization=zipped)
+    checkpoint.read(path)
+
+
+def test_a_torchscript_program_is_called_one(tmp_path):
+    torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), str(tmp_path / "w.pt"))
+    with pytest.raises(FacecomError, match=r"w\.pt: a TorchScript program, .*: save its state_dict by torch\.save$"):
+        checkpoint.read(tmp_path / "w.pt")
+
+
+@pytest.mark.parametrize("name", ["w.pt", "w.onnx"])
+def test_a_file_that_may_not_be_read(name, tmp_path, monkeypatch):
+    """Root may read everything: such a test becomes somebody else for a moment."""
+    pytest.importorskip("onnxruntime", reason="needs the extra export")
+    monkeypatch.chdir(tmp_path)
+    tmp_path.chmod(0o755)
+    (tmp_path / name).write_bytes(b"x")
+    (tmp_path / name).chmod(0)
+    mine = os.geteuid()
+    os.seteuid(mine or 65534)
+    try:
+        with pytest.raises(FacecomError, match=rf"{name}: cannot be read \(Permission denied\): check the path"):
+            loading.load(name, "siamese")
+    finally:
+        os.seteuid(mine)
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".onnx"])
+def test_a_name_that_is_too_long(suffix):
+    pytest.importorskip("onnxruntime", reason="needs the extra export")
+    with pytest.raises(FacecomError, match=r"xx\.\w+: cannot be read \(File name too long\): check the path"):
+        loading.load("x" * 300 + suffix, "siamese")
 
 
 def onnx_file(path, task="siamese", out=128, settings=..., external=None):
