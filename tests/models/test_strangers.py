@@ -3,6 +3,7 @@
 import copy
 import json
 import os
+import re
 import socket
 import zipfile
 
@@ -18,6 +19,10 @@ from facecom.models.networks import build_model
 CONFIG = {"task": "siamese", "backbone": "test_convnext", "pool": "map", "img_size": 32}
 LOOK = {"size": 32, "mean": [0.5] * 3, "std": [0.5] * 3, "align": "off", "frame": "face", "mirror": False}
 ODD = ["text", -1, [0, 0, 0], float("nan"), torch.zeros(3)]
+
+#: Ways to write that a text of eight bytes follows as the key of external data.
+PLAIN = b"\x0a\x08"
+OVERLONG = [PLAIN, b"\x0a\x88\x00", b"\x8a\x00\x08", b"\x8a\x80\x00\x88\x80\x80\x00", b"\x8a\x80\x80\x80\x10\x08"]
 
 
 @pytest.fixture(scope="module")
@@ -249,15 +254,14 @@ def test_a_name_that_is_too_long(suffix):
         loading.load("x" * 300 + suffix, "siamese")
 
 
-def onnx_file(path, task="siamese", out=128, settings=..., external=None):
-    """A network in ONNX that gives the same for every crop."""
+def onnx_file(path, task="siamese", out=128, settings=..., external=None, written=PLAIN):
+    """A network in ONNX that gives the same for every crop. written: of `OVERLONG`."""
     onnx = pytest.importorskip("onnx", reason="needs the extra export")
     pytest.importorskip("onnxruntime", reason="needs the extra export")
     helper, numpy_helper = onnx.helper, onnx.numpy_helper
     weights = numpy_helper.from_array(np.ones((3, out), np.float32), "w")
     if external:
         weights = onnx.TensorProto(name="w", data_type=1, dims=[3, out], data_location=1)
-        weights.external_data.add(key="location", value=external)
     nodes = [
         helper.make_node("Cast", ["crops"], ["x"], to=1),
         helper.make_node("ReduceMean", ["x", "axes"], ["mean"], keepdims=0),
@@ -266,19 +270,42 @@ def onnx_file(path, task="siamese", out=128, settings=..., external=None):
     axes = numpy_helper.from_array(np.array([1, 2]), "axes")
     entry = helper.make_tensor_value_info("crops", onnx.TensorProto.UINT8, ["n", 32, 32, 3])
     result = helper.make_tensor_value_info("embedding", 1, ["n", out])
-    graph = helper.make_graph(nodes, "g", [entry], [result], [weights, axes])
+    graph = helper.make_graph(nodes, "g", [entry], [result], [axes] if external else [weights, axes])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     about = {"task": task, "preprocessing": LOOK, "operating_points": [{"threshold": 1.0, "far": None}], "limits": {}}
     text = json.dumps(about) if settings is ... else settings
     if text is not None:
         helper.set_model_props(model, {loading.ONNX_KEY: text})
-    path.write_bytes(model.SerializeToString())
+    raw = model.SerializeToString()
+    if external:  # behind the rest: parts of one graph are merged
+        told = written + b"location\x12" + field(external.encode())
+        raw += b"\x3a" + field(b"\x2a" + field(weights.SerializeToString() + b"\x6a" + field(told)))
+    path.write_bytes(raw)
     return path
+
+
+def field(content):
+    """Bytes as Protobuf holds them, fewer than 128."""
+    return bytes([len(content)]) + content
 
 
 def test_onnx_that_works(tmp_path):
     runner = loading.load(onnx_file(tmp_path / "w.onnx"), "siamese")
     assert runner.forward(np.zeros((3, 32, 32, 3), np.uint8))[0].shape == (3, 128)
+
+
+@pytest.mark.parametrize("written", OVERLONG)
+@pytest.mark.parametrize("seen", [True, False])
+def test_onnx_that_hides_that_it_reads_other_files(tmp_path, monkeypatch, written, seen):
+    """Protobuf takes numbers in more bytes than they need. seen: the bytes are known here, or onnxruntime alone
+    refuses, which has no folder to look in."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "secret.bin").write_bytes(np.arange(384, dtype=np.float32).tobytes())
+    path = onnx_file(tmp_path / "w.onnx", external="secret.bin", written=written)
+    if not seen:
+        monkeypatch.setattr(loading, "EXTERNAL", re.compile(b"nothing like it"))
+    with pytest.raises(FacecomError, match=r"w.onnx: keeps its weights in another file, .* export it as one file"):
+        loading.load(path, "siamese")
 
 
 @pytest.mark.parametrize("external", ["../secret.bin", "/etc/passwd", "secret.bin"])
