@@ -308,6 +308,19 @@ def test_onnx_that_hides_that_it_reads_other_files(tmp_path, monkeypatch, writte
         loading.load(path, "siamese")
 
 
+def test_onnxruntimes_own_format_is_refused(tmp_path):
+    """It has ways of its own to name other files."""
+    path = onnx_file(tmp_path / "plain.onnx")
+    onnxruntime = pytest.importorskip("onnxruntime")
+    options = onnxruntime.SessionOptions()
+    options.add_session_config_entry("session.save_model_format", "ORT")
+    options.optimized_model_filepath = str(tmp_path / "w.onnx")
+    onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    assert b"ORTM" in (tmp_path / "w.onnx").read_bytes()[:16]
+    with pytest.raises(FacecomError, match=r"w\.onnx: not an ONNX file, or a damaged one"):
+        loading.load(tmp_path / "w.onnx", "siamese")
+
+
 @pytest.mark.parametrize("external", ["../secret.bin", "/etc/passwd", "secret.bin"])
 def test_onnx_that_reads_other_files(tmp_path, external):
     (tmp_path / "in").mkdir()
