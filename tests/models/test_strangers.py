@@ -204,7 +204,7 @@ def test_a_training_does_not_wait_for_a_pipe_either(tmp_path):
         initial.initial_model("siamese", str(tmp_path / "pipe.pt"))
 
 
-@pytest.mark.parametrize("path, kind", [("/dev/zero", "device"), ("socket", "socket")])
+@pytest.mark.parametrize("path, kind", [("/dev/null", "device"), ("socket", "socket")])
 def test_what_else_is_no_file(path, kind, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with socket.socket(socket.AF_UNIX) as one:
