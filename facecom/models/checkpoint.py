@@ -13,10 +13,8 @@ The published solution's weights are bare state dicts; `facecom.models.published
 import io
 import math
 import os
-import pickle
 import platform
 import re
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -28,10 +26,9 @@ import torch
 from torch import nn
 
 from facecom import cli
-from facecom.data.archive import refuse_swollen
 from facecom.errors import FacecomError
 from facecom.files import write_whole
-from facecom.models import published
+from facecom.models import published, strangers
 from facecom.models.networks import build_model, no_larger_than
 
 FORMAT = 1
@@ -107,8 +104,13 @@ def save(
         "versions": versions(),
         "training": training,
     }
+    write(plain(content), path)
+
+
+def write(content: Mapping, path: str | os.PathLike) -> None:
+    """`torch.save`, whole or not at all; the content is as it is. Raises FacecomError when it cannot be written."""
     buffer = io.BytesIO()  # torch.save turns a full disk into an obscure error; a plain write does not
-    torch.save(plain(content), buffer)
+    torch.save(content, buffer)
     with write_whole(path, "wb") as file:
         file.write(buffer.getbuffer())
 
@@ -157,28 +159,7 @@ def load(path: str | os.PathLike | None, task: str | None = None) -> Loaded:
 
 def read(path: str | os.PathLike) -> dict[str, Any]:
     """What a weight file holds, as it lies: a checkpoint's dict or a bare state dict. Raises FacecomError."""
-    refuse_swollen(path)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # remarks on foreign pickles: an error follows anyway
-            with torch.serialization.safe_globals(published.NUMPY_VALUES):
-                content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise FacecomError(f"{path}: no such weight file: check the path") from None
-    except IsADirectoryError:
-        raise FacecomError(f"{path}: that is a folder: give the weight file in it") from None
-    except Exception as error:  # damaged bytes make an unpickler raise anything at all
-        # 149 begins the pickles of protocol 4 and later, which torch.save does not write; of other bytes that are no
-        # opcodes (a text file) nothing can be said.
-        code = re.search("unsupported (?!operand)|operand 149", str(error), re.IGNORECASE)
-        if isinstance(error, pickle.UnpicklingError) and code:
-            named = re.search(r"GLOBAL (\S+)", str(error))
-            what = f" ({named[1]})" if named else ""
-            raise FacecomError(
-                f"{path}: holds more than weights{what} and could run code when loaded; it was not loaded: "
-                "save its plain state_dict instead"
-            ) from error
-        raise FacecomError(f"{path}: not a weight file, or a damaged one: fetch it again or give another") from error
+    content = strangers.content_of(path)
     if not isinstance(content, Mapping) or not content:
         raise FacecomError(f"{path}: holds no weights: give a checkpoint or a state_dict")
     stored = (content := published.opened(content)).get("format", FORMAT)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,14 +13,19 @@ from torch import nn
 
 from facecom.errors import FacecomError
 from facecom.files import sha256_of
-from facecom.models import checkpoint, mirror, published
+from facecom.models import checkpoint, mirror, published, strangers
 from facecom.models.networks import build_model, face_confidence
 
 #: Key of an ONNX file's metadata under which `export.py` leaves what a checkpoint says besides its weights (JSON).
 ONNX_KEY = "facecom"
 
-#: How an ONNX file says that weights lie in another file, which may be any on this machine.
-EXTERNAL = b"\x0a\x08location"
+#: How an ONNX file says that weights lie in another file, which may be any on this machine: in Protobuf the text that
+#: is part 1, eight bytes long. Both numbers may be written in more bytes than they need.
+EXTERNAL = re.compile(rb"(?:\x0a|\x8a\x80*[\x00\x10\x20\x30\x40\x50\x60\x70])(?:\x08|\x88\x80*\x00)location")
+
+#: The folder in which onnxruntime looks for other files all the same: none, and nothing can lie in it. Not told, it
+#: looks in the working folder.
+NO_FOLDER = {"session.model_external_initializers_file_folder_path": os.devnull}
 
 #: Where ONNX files run, best first.
 ONNX_PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
@@ -129,22 +135,28 @@ def of_checkpoint(
 
 
 def open_onnx(path: Path, device: torch.device | str = "cpu"):
-    """An onnxruntime session of a file. Raises FacecomError for a file that is none, and without onnxruntime."""
+    """An onnxruntime session of a file. Raises FacecomError for a file that is none, one that reads others, and
+    without onnxruntime."""
     try:
         import onnxruntime
     except ImportError:
         raise FacecomError(f'{path}: ONNX weights need onnxruntime: pip install -e ".[export]"') from None
-    if not path.is_file():
-        raise FacecomError(f"{path}: no such weight file: check the path")
-    if EXTERNAL in path.read_bytes():
-        raise FacecomError(f"{path}: keeps its weights in another file, which is not looked for: export it as one file")
+    strangers.refuse_unreadable(path)
+    raw = path.read_bytes()
+    elsewhere = f"{path}: keeps its weights in another file, which is not looked for: export it as one file"
+    if EXTERNAL.search(raw):
+        raise FacecomError(elsewhere)
     wanted = ("CPUExecutionProvider",) if torch.device(device).type == "cpu" else ONNX_PROVIDERS
     providers = [name for name in wanted if name in onnxruntime.get_available_providers()]
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # what is wrong is said here, in one line
+    for name, value in (NO_FOLDER | {"session.load_model_format": "ONNX"}).items():  # not its own format besides
+        options.add_session_config_entry(name, value)
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=providers)
+        return onnxruntime.InferenceSession(raw, options, providers=providers)
     except Exception as error:  # onnxruntime's errors share no public base class
+        if "external data" in str(error).lower():
+            raise FacecomError(elsewhere) from error
         raise FacecomError(f"{path}: not an ONNX file, or a damaged one: export it again") from error
 
 

@@ -15,7 +15,6 @@ from pathlib import Path
 from facecom import cli
 from facecom.evaluation.results import write_rows
 from facecom.models import checkpoint
-from pretraining.encoder.train import write
 from pretraining.provenance import SOURCES
 
 #: What taught the weights, and on what.
@@ -38,7 +37,7 @@ def rows_in(path: Path) -> list[dict]:
 def main(args):
     folder, output = Path(args.run), Path(args.output)
     content = checkpoint.read(folder / "ema.pt")
-    write(content, output)
+    checkpoint.write(content, output)
     about = {name: content[name] for name in ("config", "args", "photos", "minutes")}
     about |= {"file": output.name, "bytes": output.stat().st_size, "sha256": sha256(output.read_bytes()).hexdigest()}
     rows = rows_in(folder / "validation.csv")

@@ -13,7 +13,6 @@ import torch
 from facecom import cli
 from facecom.errors import FacecomError
 from facecom.models import checkpoint
-from pretraining.encoder.train import write
 
 
 def soup(contents: list[dict]) -> dict:
@@ -30,7 +29,7 @@ def soup(contents: list[dict]) -> dict:
 
 
 def main(args):
-    write(soup([checkpoint.read(Path(path)) for path in args.weights]), Path(args.output))
+    checkpoint.write(soup([checkpoint.read(Path(path)) for path in args.weights]), args.output)
 
 
 def get_args_parser():

@@ -216,8 +216,7 @@ def train_step(model, averaged, optimizer, schedule, made: list[torch.Tensor], a
 
 def keep(args, run_dir: Path, parts: dict, model, row: dict, photos: int) -> None:
     state = {name: part.state_dict() for name, part in parts.items()}
-    torch.save(state | {"step": row["step"]}, run_dir / "last.part")
-    (run_dir / "last.part").replace(run_dir / "last.pt")
+    checkpoint.write(state | {"step": row["step"]}, run_dir / "last.pt")
     write_log(run_dir / "log.csv", row)
     recipe = {name: value for name, value in vars(args).items() if name not in OF_THE_MACHINE}
     checkpoint.save(

@@ -31,6 +31,7 @@ import torch
 from facecom import cli
 from facecom.cli import pick_amp
 from facecom.faces.alignment import FRAMES
+from facecom.models import checkpoint
 from facecom.models.networks import build_model
 from pretraining.encoder.batches import Augmentation, Batches, Matched
 from pretraining.encoder.objective import margin_softmax, normalised, objective
@@ -111,12 +112,12 @@ class Run:
             "optimizer": self.optimizer.state_dict(),
             "place": [self.step, self.photos, self.seconds],
         }
-        write(state, self.folder / name)
+        checkpoint.write(state, self.folder / name)
         half = {k: v.half() if v.is_floating_point() else v for k, v in self.ema.module.state_dict().items()}
         recipe = {name: value for name, value in vars(self.args).items() if name not in NOT_RECIPE}
         photos, minutes = self.before[0] + self.photos, self.before[1] + self.seconds / 60
         content = {"model": half, "config": self.config, "photos": photos, "minutes": minutes, "args": recipe}
-        write(content, self.folder / "ema.pt")
+        checkpoint.write(content, self.folder / "ema.pt")
 
     def resume(self):
         state = torch.load(self.folder / "last.pt", map_location=self.args.device, weights_only=True)
@@ -124,11 +125,6 @@ class Run:
         self.ema.module.load_state_dict(state["ema"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.photos, self.seconds = state["place"]
-
-
-def write(state: dict, path: Path):
-    torch.save(state, path.with_suffix(".tmp"))
-    path.with_suffix(".tmp").replace(path)
 
 
 def batches_of(run: Run, part: tuple[int, int]):

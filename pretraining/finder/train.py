@@ -158,8 +158,7 @@ def main(args):
         row = {"epoch": epoch, "seconds": round(seconds)} | row | evaluate(averaged.module, held, amp)
         row = {name: round(float(value), 4) for name, value in row.items()}
         state = {name: part.state_dict() for name, part in parts.items()}
-        torch.save(state | {"epoch": epoch, "seconds": seconds, "history": history}, run_dir / "last.part")
-        (run_dir / "last.part").replace(run_dir / "last.pt")
+        checkpoint.write(state | {"epoch": epoch, "seconds": seconds, "history": history}, run_dir / "last.pt")
         write_log(run_dir / "log.csv", row)
         recipe = {name: value for name, value in vars(args).items() if name not in OF_THE_MACHINE}
         checkpoint.save(

@@ -1,4 +1,5 @@
 import os
+import random
 import stat
 import zipfile
 from types import SimpleNamespace
@@ -121,3 +122,98 @@ def test_unpack_says_what_is_wrong_with_an_archive(tmp_path, make, reason):
     with pytest.raises(FacecomError, match=f"a.zip: .*{reason}"):
         archive.unpack(path, tmp_path / "Task_B", "B")
     assert not (tmp_path / "Task_B").exists()
+
+
+PACKINGS = {"stored": zipfile.ZIP_STORED, "deflated": zipfile.ZIP_DEFLATED, "bzip2": zipfile.ZIP_BZIP2,
+            "LZMA": zipfile.ZIP_LZMA}  # fmt: skip
+
+
+def packed(path, method):
+    """A small archive of bytes that can be packed, and what is in it."""
+    contents = {f"Task_B/{name}": random.Random(name).randbytes(40) * 8 for name in GOOD}
+    with zipfile.ZipFile(path, "w", method) as file:
+        for name, content in contents.items():
+            file.writestr(name, content)
+    return {name.removeprefix("Task_B/"): content for name, content in contents.items()}
+
+
+@pytest.mark.parametrize("packing", PACKINGS)
+def test_a_damaged_member(tmp_path, packing):
+    path = tmp_path / "a.zip"
+    packed(path, PACKINGS[packing])
+    data = bytearray(path.read_bytes())
+    start = 30 + len("Task_B/" + GOOD[0])  # behind the head of the first member
+    data[start + 8 : start + 30] = bytes(22)
+    path.write_bytes(data)
+    with pytest.raises(FacecomError, match=r"a\.zip: not a whole zip archive \(.+\); remove it and fetch it again$"):
+        archive.unpack(path, tmp_path / "Task_B", "B")
+    assert os.listdir(tmp_path) == ["a.zip"]
+
+
+@pytest.mark.parametrize("packing", PACKINGS)
+def test_any_byte_may_be_damaged(tmp_path, packing):
+    """The archive is unpacked as it was, or refused in one line, and then nothing is left. Names have no checksum: a
+    member whose name is another may be none of the task's."""
+    path, target = tmp_path / "a.zip", tmp_path / "Task_B"
+    contents = packed(path, PACKINGS[packing])
+    good, drawn, refused = path.read_bytes(), random.Random(packing), 0
+    for _ in range(60):
+        data = bytearray(good)
+        for _ in range(drawn.choice((1, 1, 3))):
+            data[drawn.randrange(len(data))] = drawn.randrange(256)
+        path.write_bytes(data)
+        try:
+            archive.unpack(path, target, "B", quiet=True)
+        except FacecomError as error:
+            refused += 1
+            assert "\n" not in str(error) and str(error).startswith(f"{path}: ")
+            assert os.listdir(tmp_path) == ["a.zip"]
+            continue
+        found = {name: (target / name).read_bytes() for name in files_below(target)}
+        names = {entry.orig_filename.removeprefix("Task_B/") for entry in zipfile.ZipFile(path).infolist()}
+        assert found == {name: contents[name] for name in contents if name in names}
+        archive.shutil.rmtree(target)
+    assert refused > 20
+
+
+def test_names_with_null_bytes(tmp_path):
+    path = tmp_path / "a.zip"
+    make_zip(path, GOOD + ["x" * 8], top="")
+    path.write_bytes(path.read_bytes().replace(b"x" * 8, b"\0photo.j"))
+    with pytest.raises(FacecomError, match=r"a\.zip: refused, .*x00photo.* has characters that no photo's name needs"):
+        archive.unpack(path, tmp_path / "Task_B", "B")
+    assert os.listdir(tmp_path) == ["a.zip"]
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("train/" + "x" * 300, "has too long a name"),
+        ("train/" + "x/" * 2500 + "x", "has too long a name"),
+        (GOOD[0] + "/x.jpg", "lies in another file|takes the place of another file"),
+        ("train/Ann", "takes the place of another file"),
+        ("train/./Ann/Ann_0001.jpg", "takes the place of another file"),
+    ],
+)
+def test_names_that_no_folder_can_hold(tmp_path, name, reason):
+    """It is the archive that is wrong, not the folder that it is unpacked to."""
+    path = make_zip(tmp_path / "a.zip", [*GOOD, name])
+    with pytest.raises(FacecomError, match=f"a.zip: refused, .*({reason})") as caught:
+        archive.unpack(path, tmp_path / "Task_B", "B")
+    assert len(str(caught.value)) < len(str(path)) + 160
+    assert os.listdir(tmp_path) == ["a.zip"]
+
+
+def test_an_archive_that_may_not_be_read(tmp_path, monkeypatch):
+    """Root may read everything: such a test becomes somebody else for a moment."""
+    monkeypatch.chdir(tmp_path)
+    tmp_path.chmod(0o777)
+    make_zip(tmp_path / "a.zip", GOOD).chmod(0)
+    mine = os.geteuid()
+    os.seteuid(mine or 65534)
+    try:
+        with pytest.raises(FacecomError, match=r"^a\.zip: cannot be read \(Permission denied\); check its perm"):
+            archive.unpack("a.zip", "Task_B", "B")
+    finally:
+        os.seteuid(mine)
+    assert os.listdir(tmp_path) == ["a.zip"]

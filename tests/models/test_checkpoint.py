@@ -220,3 +220,19 @@ def test_a_wrapper_does_not_hide_a_newer_format_or_a_circle(tmp_path, siamese_fi
 def test_no_shipped_weights_lose_a_name():
     for path in sorted(checkpoint.SHIPPED.glob("*.pt")):
         assert checkpoint.read(path)["model"].keys() == torch.load(path, weights_only=True)["model"].keys(), path
+
+
+def test_what_cannot_be_written_leaves_the_older_file(tmp_path, monkeypatch):
+    path, link = tmp_path / "a.pt", tmp_path / "link.pt"
+    link.symlink_to(path)
+    checkpoint.write({"step": 1, "place": (1, 2)}, link)
+    assert torch.load(path, weights_only=True) == {"step": 1, "place": (1, 2)}  # as it was given
+
+    def full(handle):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("facecom.files.os.fsync", full)
+    with pytest.raises(FacecomError, match="the disk is full"):
+        checkpoint.write({"step": 2}, link)
+    assert torch.load(path, weights_only=True)["step"] == 1
+    assert sorted(tmp_path.iterdir()) == [path, link]

@@ -2,6 +2,8 @@
 
 import copy
 import json
+import os
+import re
 import socket
 import zipfile
 
@@ -11,12 +13,16 @@ import torch
 
 from facecom.errors import FacecomError
 from facecom.inference.ensemble import Ensemble
-from facecom.models import loading
+from facecom.models import checkpoint, initial, loading
 from facecom.models.networks import build_model
 
 CONFIG = {"task": "siamese", "backbone": "test_convnext", "pool": "map", "img_size": 32}
 LOOK = {"size": 32, "mean": [0.5] * 3, "std": [0.5] * 3, "align": "off", "frame": "face", "mirror": False}
 ODD = ["text", -1, [0, 0, 0], float("nan"), torch.zeros(3)]
+
+#: Ways to write that a text of eight bytes follows as the key of external data.
+PLAIN = b"\x0a\x08"
+OVERLONG = [PLAIN, b"\x0a\x88\x00", b"\x8a\x00\x08", b"\x8a\x80\x00\x88\x80\x80\x00", b"\x8a\x80\x80\x80\x10\x08"]
 
 
 @pytest.fixture(scope="module")
@@ -182,15 +188,80 @@ def test_bare_files_of_nonsense(tmp_path):
         assert answer(content, tmp_path)
 
 
-def onnx_file(path, task="siamese", out=128, settings=..., external=None):
-    """A network in ONNX that gives the same for every crop."""
+@pytest.mark.parametrize("name", ["pipe.pt", "pipe.onnx"])
+@pytest.mark.timeout(20)
+def test_a_pipe_is_not_waited_for(name, tmp_path):
+    pytest.importorskip("onnxruntime", reason="needs the extra export")
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(FacecomError, match=rf"{name}: that is a pipe, not a file: save the weights as a file"):
+        loading.load(tmp_path / name, "siamese")
+
+
+@pytest.mark.timeout(20)
+def test_a_training_does_not_wait_for_a_pipe_either(tmp_path):
+    os.mkfifo(tmp_path / "pipe.pt")
+    with pytest.raises(FacecomError, match=r"pipe\.pt: that is a pipe, not a file"):
+        initial.initial_model("siamese", str(tmp_path / "pipe.pt"))
+
+
+@pytest.mark.parametrize("path, kind", [("/dev/null", "device"), ("socket", "socket")])
+def test_what_else_is_no_file(path, kind, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind("socket")
+        with pytest.raises(FacecomError, match=f"^{path}: that is a {kind}, not a file"):
+            checkpoint.read(path)
+
+
+@pytest.mark.parametrize("protocol", [4, 5])
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_late_pickle_protocol_is_named(good, protocol, zipped, tmp_path):
+    path = tmp_path / "w.pt"
+    torch.save(good["model"], path, pickle_protocol=protocol, _use_new_zipfile_serialization=zipped)
+    with pytest.raises(FacecomError, match=rf"w\.pt: saved with pickle protocol {protocol}, .*torch\.save's default$"):
+        checkpoint.read(path)
+    torch.save(good["model"], path, _use_new_zipfile_serialization=zipped)
+    checkpoint.read(path)
+
+
+def test_a_torchscript_program_is_called_one(tmp_path):
+    torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), str(tmp_path / "w.pt"))
+    with pytest.raises(FacecomError, match=r"w\.pt: a TorchScript program, .*: save its state_dict by torch\.save$"):
+        checkpoint.read(tmp_path / "w.pt")
+
+
+@pytest.mark.parametrize("name", ["w.pt", "w.onnx"])
+def test_a_file_that_may_not_be_read(name, tmp_path, monkeypatch):
+    """Root may read everything: such a test becomes somebody else for a moment."""
+    pytest.importorskip("onnxruntime", reason="needs the extra export")
+    monkeypatch.chdir(tmp_path)
+    tmp_path.chmod(0o755)
+    (tmp_path / name).write_bytes(b"x")
+    (tmp_path / name).chmod(0)
+    mine = os.geteuid()
+    os.seteuid(mine or 65534)
+    try:
+        with pytest.raises(FacecomError, match=rf"{name}: cannot be read \(Permission denied\): check the path"):
+            loading.load(name, "siamese")
+    finally:
+        os.seteuid(mine)
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".onnx"])
+def test_a_name_that_is_too_long(suffix):
+    pytest.importorskip("onnxruntime", reason="needs the extra export")
+    with pytest.raises(FacecomError, match=r"xx\.\w+: cannot be read \(File name too long\): check the path"):
+        loading.load("x" * 300 + suffix, "siamese")
+
+
+def onnx_file(path, task="siamese", out=128, settings=..., external=None, written=PLAIN):
+    """A network in ONNX that gives the same for every crop. written: of `OVERLONG`."""
     onnx = pytest.importorskip("onnx", reason="needs the extra export")
     pytest.importorskip("onnxruntime", reason="needs the extra export")
     helper, numpy_helper = onnx.helper, onnx.numpy_helper
     weights = numpy_helper.from_array(np.ones((3, out), np.float32), "w")
     if external:
         weights = onnx.TensorProto(name="w", data_type=1, dims=[3, out], data_location=1)
-        weights.external_data.add(key="location", value=external)
     nodes = [
         helper.make_node("Cast", ["crops"], ["x"], to=1),
         helper.make_node("ReduceMean", ["x", "axes"], ["mean"], keepdims=0),
@@ -199,19 +270,55 @@ def onnx_file(path, task="siamese", out=128, settings=..., external=None):
     axes = numpy_helper.from_array(np.array([1, 2]), "axes")
     entry = helper.make_tensor_value_info("crops", onnx.TensorProto.UINT8, ["n", 32, 32, 3])
     result = helper.make_tensor_value_info("embedding", 1, ["n", out])
-    graph = helper.make_graph(nodes, "g", [entry], [result], [weights, axes])
+    graph = helper.make_graph(nodes, "g", [entry], [result], [axes] if external else [weights, axes])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     about = {"task": task, "preprocessing": LOOK, "operating_points": [{"threshold": 1.0, "far": None}], "limits": {}}
     text = json.dumps(about) if settings is ... else settings
     if text is not None:
         helper.set_model_props(model, {loading.ONNX_KEY: text})
-    path.write_bytes(model.SerializeToString())
+    raw = model.SerializeToString()
+    if external:  # behind the rest: parts of one graph are merged
+        told = written + b"location\x12" + field(external.encode())
+        raw += b"\x3a" + field(b"\x2a" + field(weights.SerializeToString() + b"\x6a" + field(told)))
+    path.write_bytes(raw)
     return path
+
+
+def field(content):
+    """Bytes as Protobuf holds them, fewer than 128."""
+    return bytes([len(content)]) + content
 
 
 def test_onnx_that_works(tmp_path):
     runner = loading.load(onnx_file(tmp_path / "w.onnx"), "siamese")
     assert runner.forward(np.zeros((3, 32, 32, 3), np.uint8))[0].shape == (3, 128)
+
+
+@pytest.mark.parametrize("written", OVERLONG)
+@pytest.mark.parametrize("seen", [True, False])
+def test_onnx_that_hides_that_it_reads_other_files(tmp_path, monkeypatch, written, seen):
+    """Protobuf takes numbers in more bytes than they need. seen: the bytes are known here, or onnxruntime alone
+    refuses, which has no folder to look in."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "secret.bin").write_bytes(np.arange(384, dtype=np.float32).tobytes())
+    path = onnx_file(tmp_path / "w.onnx", external="secret.bin", written=written)
+    if not seen:
+        monkeypatch.setattr(loading, "EXTERNAL", re.compile(b"nothing like it"))
+    with pytest.raises(FacecomError, match=r"w.onnx: keeps its weights in another file, .* export it as one file"):
+        loading.load(path, "siamese")
+
+
+def test_onnxruntimes_own_format_is_refused(tmp_path):
+    """It has ways of its own to name other files."""
+    path = onnx_file(tmp_path / "plain.onnx")
+    onnxruntime = pytest.importorskip("onnxruntime")
+    options = onnxruntime.SessionOptions()
+    options.add_session_config_entry("session.save_model_format", "ORT")
+    options.optimized_model_filepath = str(tmp_path / "w.onnx")
+    onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    assert b"ORTM" in (tmp_path / "w.onnx").read_bytes()[:16]
+    with pytest.raises(FacecomError, match=r"w\.onnx: not an ONNX file, or a damaged one"):
+        loading.load(tmp_path / "w.onnx", "siamese")
 
 
 @pytest.mark.parametrize("external", ["../secret.bin", "/etc/passwd", "secret.bin"])

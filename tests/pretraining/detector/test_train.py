@@ -48,3 +48,12 @@ def test_a_run_that_was_cut_ends_as_one_that_was_not(few, tmp_path, monkeypatch)
     with open(tmp_path / "cut" / "log.csv") as file:
         assert [row["step"] for row in csv.DictReader(file)] == ["1", "2", "3"]
     assert checkpoint.load(tmp_path / "cut" / "detector.pt", "detector").model.turns == 4
+
+
+def test_a_link_in_the_run_folder_is_followed(few, tmp_path):
+    """Last.pt may lie on another disk."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "last.pt").symlink_to(tmp_path / "elsewhere.pt")
+    run(tmp_path / "run", "--steps", "1")
+    assert (tmp_path / "run" / "last.pt").is_symlink()
+    assert torch.load(tmp_path / "elsewhere.pt", weights_only=True)["step"] == 1

@@ -219,3 +219,14 @@ def test_the_mean_of_two_legs_is_a_candidate(crops, tmp_path):
     other = torch.load(first, weights_only=True)
     with pytest.raises(FacecomError, match="different networks"):
         soup.soup([other, other | {"config": config | {"img_size": 32}}])
+
+
+def test_links_in_the_run_folder_are_followed(crops, tmp_path):
+    """The files may lie on another disk."""
+    (tmp_path / "run").mkdir()
+    for name in ("last.pt", "ema.pt"):
+        (tmp_path / "run" / name).symlink_to(tmp_path / name)
+    encoder.Run(arguments(crops, tmp_path / "run")).save()
+    for name, part in (("last.pt", "place"), ("ema.pt", "photos")):
+        assert (tmp_path / "run" / name).is_symlink()
+        assert part in torch.load(tmp_path / name, weights_only=True)

@@ -97,7 +97,10 @@ def test_training_learns_and_resumes(tmp_path, monkeypatch):
         landmarks.main(landmarks.get_args_parser().parse_args([*flags, *output, *more]))
         return checkpoint.load(tmp_path / folder / "landmarks.pt", "landmarks")
 
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "whole" / "last.pt").symlink_to(tmp_path / "elsewhere.pt")  # on another disk
     whole = run("whole", "--epochs", "3")
+    assert (tmp_path / "whole" / "last.pt").is_symlink() and (tmp_path / "elsewhere.pt").is_file()
     original = landmarks.train_one_epoch
     calls = []
 
