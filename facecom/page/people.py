@@ -39,7 +39,7 @@ class Known:
         if len(self.names) >= MOST_KNOWN:
             raise FacecomError(f"{MOST_KNOWN:,} photos are known already: start the page anew")
         seen = self.seen(photo)
-        if not seen.told[0]:
+        if seen.told is None or not seen.told[0]:
             raise FacecomError(f"no face that can be told: {answers.CANNOT_TELL} Another photo, please")
         self.embeddings.append(seen.faces[0])
         self.names.append(name)
