@@ -6,6 +6,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # a core each: threads that wait for ea
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import shutil
+import subprocess
 import zipfile
 from pathlib import Path
 
@@ -57,6 +58,18 @@ def here(tmp_path, monkeypatch) -> Path:
     """An empty folder that the test runs in."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A folder on a disk of 12 MB of its own."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m", "none", place], capture_output=True)
+    if made.returncode:
+        pytest.skip("may not mount a small disk here")
+    yield place
+    subprocess.run(["umount", "-l", place], check=True)
 
 
 @pytest.fixture(scope="session")

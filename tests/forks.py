@@ -8,7 +8,7 @@ import time
 STEPS = ("replace", "fsync", "unlink", "rename", "mkdir", "rmdir", "link")
 
 
-def forked(call, *, die_at=None, die_after=None, silent=True) -> int:
+def forked(call, *, die_at=None, die_after=None, die_when=None, silent=True) -> int:
     """Exit status as shells give it: 137 where it was killed, 0 where `call` came to its end, 1 for an exception.
 
     die_at: it kills itself before this step of the file system (`STEPS`, counted from 1); die_after: it is killed after
@@ -32,6 +32,10 @@ def forked(call, *, die_at=None, die_after=None, silent=True) -> int:
             os._exit(code)
     if die_after is not None:
         time.sleep(die_after)
+        os.kill(child, signal.SIGKILL)
+    if die_when is not None:
+        while not die_when() and os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+            time.sleep(0.001)
         os.kill(child, signal.SIGKILL)
     status = os.waitpid(child, 0)[1]
     return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)

@@ -1,5 +1,7 @@
 """Folders from the wild: every bad photo ends as a row or in the list of those left out, and costs no good one."""
 
+import os
+import re
 import shutil
 import subprocess
 import sys
@@ -9,6 +11,7 @@ import bad_photos
 import numpy as np
 import pytest
 import torch
+from cuts import train
 from PIL import Image
 from scripts import ROOT, rows_of, run
 
@@ -136,6 +139,31 @@ def test_bad_photos_are_not_enrolled(bad, here, siamese_file, capsys):
     assert said.count("could not be read: ") == unreadable
     assert run("B", *gallery, "--img_dir", here / "people", script="enroll") == 0
     assert f"0 added, {added} unchanged, 0 replaced" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["A", "B"])
+def test_bad_photos_among_those_to_train_on(task, bad, here, sample_a, sample_b, capfd):
+    """They are named and left out; what is trained on is what could be read."""
+    folder, cases = bad
+    good = {"A": sample_a, "B": sample_b}[task]
+    shutil.copytree(good / "train", here / "data" / "train")
+    (here / "data" / "val").symlink_to(good / "val")
+    place = here / "data" / "train" / {"A": "male", "B": "Bad"}[task]
+    place.mkdir(exist_ok=True)
+    for name in os.listdir(folder):
+        os.symlink(folder / name, place / name)
+    train(task, here / "data", here, "--epochs", 1)
+    said = capfd.readouterr()
+    assert not said.err and "best epoch 1" in said.out
+    found = re.findall(r"(\d+) of \d+ files left out: (\S.*) and \d+ more", said.out)
+    left, sure = sum(int(count) for count, _ in found), [*cases.values()]
+    assert sure.count("skipped") <= left <= len(sure) - sure.count("row")
+    assert any(f"{place}/{name}: " in names for _, names in found for name in cases)
+    kept = sum(int(count) for count in re.findall(r"(?:training|held-back) photos: .* (\d+) files", said.out))
+    assert kept >= sure.count("row") + 12
+    if task == "A":  # of Task B's, the copies of those who are not held back do not train here
+        assert kept + left == len(sure) + len(GOOD) + 12
 
 
 MEASURED = """

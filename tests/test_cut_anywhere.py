@@ -197,18 +197,6 @@ def test_a_disk_that_is_full_loses_nothing(tmp_path, mode):
     assert path.read_text() == "whole" and os.listdir(tmp_path) == ["result"]
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """A folder on a disk of 12 MB of its own."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m", "none", place], capture_output=True)
-    if made.returncode:
-        pytest.skip("may not mount a small disk here")
-    yield place
-    subprocess.run(["umount", "-l", place], check=True)
-
-
 @pytest.mark.slow
 def test_training_on_a_disk_that_fills_up(small_disk, sample_b, capsys):
     """The first epoch has room, the next has not; with room again it goes on."""

@@ -76,6 +76,38 @@ def test_a_corpus_killed_again_and_again_has_the_same_rows(sample_b, siamese_fil
     assert left == {".lock", "_corpus.json"} and json.loads((cut / "_corpus.json").read_text())["photos"] == len(truth)
 
 
+def test_a_corpus_on_a_disk_that_fills_up(small_disk, flat, siamese_file, tmp_path, capsys):
+    """What was written stays as it is; with room again the same command does the others."""
+    from facecom import cli
+    from facecom.inference.corpus import command
+
+    (tmp_path / "photos").mkdir()
+    for number, path in enumerate(sorted(flat.iterdir()) * 12):
+        (tmp_path / "photos" / f"{number}.jpg").symlink_to(path)
+
+    def corpus():
+        words = ["--img_dir", tmp_path / "photos", "--output", small_disk / "faces", "--weights", siamese_file]
+        words += ["--faces", "one", "--device", "cpu", "--no-amp", "--quiet", "--shard", 4, "--workers", 0]
+        with pytest.raises(SystemExit) as left:
+            cli.run(command.main, command.get_args_parser(), [*map(str, words)])
+        return left.value.code or 0
+
+    ballast = small_disk / "ballast"
+    with pytest.raises(OSError), open(ballast, "wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+    os.truncate(ballast, ballast.stat().st_size - 100_000)
+    assert corpus() == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: cannot write ") and "the disk is full" in said and said.count("\n") == 1
+    kept = {path: path.read_bytes() for path in (small_disk / "faces").glob("faces-*.parquet")}
+    assert 0 < len(rows_in(small_disk / "faces")) < 60 and not list(small_disk.rglob("*.part"))
+    ballast.unlink()
+    assert corpus() == 0
+    assert all(path.read_bytes() == content for path, content in kept.items())
+    assert sorted(rows_in(small_disk / "faces").file) == sorted(map(str, (tmp_path / "photos").iterdir()))
+
+
 @pytest.mark.timeout(600)
 def test_a_run_over_ray_whose_driver_is_killed_goes_on(sample_b, siamese_file, tmp_path):
     """Its workers live on for a moment, and may still write; the folder is free at once."""

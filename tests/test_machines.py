@@ -45,6 +45,39 @@ def test_training_is_the_same_with_any_number_of_workers(sample_b, tmp_path):
     same_run(tmp_path / "0", tmp_path / "3")
 
 
+@pytest.mark.slow
+def test_training_of_task_a_is_the_same_with_any_number_of_workers(sample_a, tmp_path):
+    for workers in (0, 1, 3):
+        train("A", sample_a, tmp_path / str(workers), "--workers", workers, "--epochs", 1)
+    same_run(tmp_path / "0", tmp_path / "1")
+    same_run(tmp_path / "0", tmp_path / "3")
+
+
+TRAINED = """
+import multiprocessing, sys
+if __name__ == "__main__":
+    multiprocessing.set_start_method("spawn")
+    sys.path[:0] = [sys.argv.pop(1)]
+    import pathlib, torch
+    from cuts import train
+    torch.set_num_threads(1)
+    train("B", pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), *sys.argv[3:])
+"""
+
+
+@pytest.mark.slow
+def test_training_is_the_same_with_spawned_workers(sample_b, tmp_path):
+    """As on macOS and Windows, where the photos are read by such. Without `val`: each start takes seconds."""
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "train").symlink_to(sample_b / "train")
+    (tmp_path / "spawned.py").write_text(TRAINED)
+    call = [sys.executable, "spawned.py", ROOT / "tests", data, tmp_path / "spawned", "--workers", "1", "--epochs", "1"]
+    subprocess.run([*map(str, call)], check=True, capture_output=True, timeout=280, cwd=tmp_path)
+    train("B", data, tmp_path / "alone", "--workers", 0, "--epochs", 1)
+    same_run(tmp_path / "alone", tmp_path / "spawned")
+
+
 SPAWNED = """
 import multiprocessing, sys
 if __name__ == "__main__":

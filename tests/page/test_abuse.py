@@ -61,7 +61,11 @@ def upload(client, content, name="photo.png"):
 
 def ask(client, call, *data):
     """(event, what came with it) of a call."""
-    begun = client.post(f"call/{call}", json={"data": list(data)})
+    return ask_raw(client, call, {"data": list(data)})
+
+
+def ask_raw(client, call, body):
+    begun = client.post(f"call/{call}", json=body)
     if begun.status_code != 200:
         return "refused", begun.text
     text = client.get(f"call/{call}/{begun.json()['event_id']}").text
@@ -144,10 +148,31 @@ def test_other_servers_of_this_machine_are_not_asked(client):
     assert not asked
 
 
-@pytest.mark.parametrize("data", [[], [None], ["text"], [5], [{}], [[]], [{"path": 5}], [{"path": None}], [None] * 9])
-def test_calls_of_the_wrong_form(client, data):
-    event, answer = ask(client, "gender", *data)
-    assert event in ("error", "refused") and "Traceback" not in answer
+#: What is no photo, in a call's place for one.
+NO_PHOTOS = (None, "text", 5, True, {}, [], {"path": 5}, {"path": None}, {"path": []}, [{"path": "x.png"}])
+
+
+@pytest.mark.parametrize("call, inputs", [("gender", 1), ("faces", 1), ("identify", 1), ("verify", 2), ("enrol", 2)])
+def test_calls_of_the_wrong_form(client, call, inputs):
+    """Too few inputs, too many, and wrong ones in each place; it goes on afterwards."""
+    (path,) = upload(client, png()).json()
+    good = [photo(path), {"verify": photo(path), "enrol": "Ann"}.get(call)][:inputs]
+    wrong = [[], [None] * 9, good[:-1], "text", None, 5, {"a": 1}]
+    wrong += [[*good[:place], bad, *good[place + 1 :]] for place in range(inputs) for bad in NO_PHOTOS
+              if call != "enrol" or place == 0]  # fmt: skip
+    if call == "enrol":
+        wrong += [[good[0], name] for name in (None, "", " \n")]
+    for data in wrong:
+        event, answer = ask(client, call, *data) if isinstance(data, list) else ask_raw(client, call, {"data": data})
+        assert event in ("error", "refused") and "Traceback" not in answer, (data, answer)
+    assert ask(client, "gender", photo(path))[0] == "complete"
+
+
+@pytest.mark.parametrize("call", ["gender", "faces", "identify", "verify", "enrol"])
+def test_requests_of_the_wrong_form(client, call):
+    for content in (b"", b"{", b"[]", b"null", b"5", b'{"data": {}}', b'{"other": []}', b"\xff\xfe"):
+        sent = client.post(f"call/{call}", content=content, headers={"Content-Type": "application/json"})
+        assert sent.status_code >= 400 and "Traceback" not in sent.text, content
 
 
 def test_an_upload_that_is_too_large_is_refused(client, place):
