@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from facecom.errors import FacecomError, FacecomWarning
-from facecom.files import reader_may_leave, write_whole
+from facecom.files import write_whole
 from facecom.signals import Signals, Terminated
+from facecom.streams import reader_may_leave
 
 if TYPE_CHECKING:
     import torch
