@@ -5,6 +5,7 @@ Importing this module does not import torch: `--help` is instant.
 
 import argparse
 import contextlib
+import errno
 import logging
 import math
 import multiprocessing
@@ -21,8 +22,9 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from facecom.errors import FacecomError, FacecomWarning
-from facecom.files import reader_may_leave, write_whole
+from facecom.files import write_whole
 from facecom.signals import Signals, Terminated
+from facecom.streams import reader_may_leave
 
 if TYPE_CHECKING:
     import torch
@@ -40,6 +42,9 @@ HIGHEST_SEED = 2**63 - 1
 
 #: The file of a run folder that holds its settings.
 SETTINGS = "args.yaml"
+
+#: What is wrong with a path itself, wherever it is looked at: of Python before 3.14, `Path.is_dir` lets these through.
+PATH_ERRORS = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP)
 
 
 class HelpFormatter(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):
@@ -94,9 +99,9 @@ def run(
 ) -> None:
     """Parse the command line, call `main(args)` and leave the process with its return value, 0 where that is no number.
 
-    FacecomWarning becomes one line `note: ...` on stderr, FacecomError one line `error: ...` and exit code 2; Ctrl-C
-    exits with 130, SIGTERM with 143. Who reads the output through a pipe may leave (`| head`): the work goes on.
-    Anything else is a defect and shows its traceback.
+    FacecomWarning becomes one line `note: ...` on stderr, FacecomError, and a path that the system refuses
+    (`PATH_ERRORS`), one line `error: ...` and exit code 2; Ctrl-C exits with 130, SIGTERM with 143. Who reads the
+    output through a pipe may leave (`| head`): the work goes on. Anything else is a defect and shows its traceback.
     """
     parser.formatter_class = HelpFormatter
     usual = warnings.formatwarning
@@ -111,7 +116,9 @@ def run(
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else 0
         raise
-    except FacecomError as error:
+    except (FacecomError, OSError) as error:
+        if isinstance(error, OSError) and (error.filename is None or error.errno not in PATH_ERRORS):
+            raise
         print(f"error: {_said_by(error)}", file=sys.stderr)
         code = 2
     except (KeyboardInterrupt, Terminated, RuntimeError) as error:
@@ -125,9 +132,12 @@ def run(
     sys.exit(code)
 
 
-def _said_by(error: FacecomError) -> str:
+def _said_by(error: FacecomError | OSError) -> str:
     """Its line; of an error in a worker process, torch would tell the way that it came, too."""
-    text = str(error).encode("utf-8", "backslashreplace").decode()  # names need not be text
+    text = str(error)
+    if isinstance(error, OSError):
+        text = f"{os.fsdecode(error.filename)}: {str(error.strerror).lower()}: check the path"
+    text = text.encode("utf-8", "backslashreplace").decode()  # names need not be text
     return text.rpartition("FacecomError: ")[2].strip() if text.startswith("Caught FacecomError in") else text
 
 

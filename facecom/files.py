@@ -1,4 +1,4 @@
-"""Files and folders written whole or not at all, and read without waiting; and an output whose reader may leave."""
+"""Files and folders written whole or not at all, and read without waiting."""
 
 import contextlib
 import errno
@@ -6,7 +6,6 @@ import hashlib
 import os
 import shutil
 import stat
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -67,9 +66,10 @@ def write_whole(path: str | os.PathLike, mode: str = "w", **open_kwargs) -> Iter
     mode, open_kwargs: as for `open`. Text is UTF-8 unless `encoding` says otherwise; bytes of a file name that are not
     are written as `\\udc..`. Missing folders above are made.
     The file lies under a temporary name in the same folder, reaches the disk (fsync) and is renamed; after any
-    exception it is gone and an older file at `path` is as it was; what a killed writer left goes with the next. A link
-    is followed; a device or a pipe is written to at the end. Raises FacecomError when the system refuses (full disk, no
-    permission) and where `place_of` does, naming the path and the remedy.
+    exception it is gone and an older file at `path` is as it was; what a killed writer left goes with the next. A
+    link is followed, and who may read an older file may read the new one; a device or a pipe is written to at the
+    end. Raises FacecomError when the system refuses (full disk, no permission) and where `place_of` does, naming the
+    path and the remedy.
     """
     place = place_of(path)
     if "b" not in mode:
@@ -92,7 +92,7 @@ def write_whole(path: str | os.PathLike, mode: str = "w", **open_kwargs) -> Iter
             with open(temporary, "rb") as source, open(place.path, "wb") as target:
                 shutil.copyfileobj(source, target)
         else:
-            os.chmod(temporary, 0o666 & ~_umask())  # mkstemp's file is the owner's alone; a result is no secret
+            _as_it_was(temporary, place.path)
             os.replace(temporary, place.path)
             temporary = None
     except OSError as error:
@@ -101,6 +101,20 @@ def write_whole(path: str | os.PathLike, mode: str = "w", **open_kwargs) -> Iter
         if temporary is not None:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
+
+
+def _as_it_was(temporary: str, target: Path) -> None:
+    """Give a new file the mode of the one that it replaces, and the owner and the group where this process may; mkstemp
+    makes it the owner's alone, but a result that replaces nothing is no secret."""
+    try:
+        older = os.stat(target)
+    except OSError:
+        os.chmod(temporary, 0o666 & ~_umask())
+        return
+    for owner, group in ((-1, older.st_gid), (older.st_uid, -1)):
+        with contextlib.suppress(OSError, AttributeError):  # of Windows, which has none
+            os.chown(temporary, owner, group)
+    os.chmod(temporary, stat.S_IMODE(older.st_mode) & 0o777)
 
 
 def is_unfinished(name: str) -> bool:
@@ -177,12 +191,28 @@ def check_writable(path: str | os.PathLike) -> None:
         if not os.access(place.path, os.W_OK):
             raise FacecomError(write_error(path, OSError(errno.EACCES, "")))
         return
-    above = next(folder for folder in place.path.absolute().parents if folder.exists())
+    _try_in(place.path.absolute().parent, path)
+
+
+def check_folder(path: str | os.PathLike) -> None:
+    """Raises FacecomError where files could not be written into a folder, which need not be there yet."""
     try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:
+        raise FacecomError(write_error(path, error)) from error
+    _try_in(Path(os.path.realpath(path)), path)
+
+
+def _try_in(folder: Path, named: str | os.PathLike) -> None:
+    """Write into a folder, or into the first one above that is there. named: for the error, what the user gave."""
+    try:
+        above = next(one for one in (folder, *folder.parents) if one.exists())
         with tempfile.TemporaryFile(dir=above):
             pass
     except OSError as error:
-        raise FacecomError(write_error(path, error)) from error
+        raise FacecomError(write_error(named, error)) from error
 
 
 def refuse_to_replace(output: str | os.PathLike, flags: Mapping[str, Any]) -> None:
@@ -210,72 +240,6 @@ def write_error(path: str | os.PathLike, error: OSError) -> str:
         errno.EEXIST: "a file stands where a folder is needed; choose another name",
     }
     return f"cannot write {path}: {remedies.get(error.errno or 0, str(error.strerror or error))}"
-
-
-class _Patient:
-    """A stream of text that shows what it has no letters for by numbers, takes no notice when its reader has left, and
-    notes in `failed` that it cannot be written otherwise (a full disk): what follows goes nowhere."""
-
-    def __init__(self, stream):
-        self.stream, self.failed = stream, None
-
-    def __getattr__(self, name):
-        return getattr(self.stream, name)
-
-    def write(self, text: str) -> int:
-        try:
-            self._try(self.stream.write, text)
-        except UnicodeEncodeError:  # a name that is no text, or a terminal that knows few letters
-            known = self.stream.encoding
-            self._try(self.stream.write, text.encode(known, "backslashreplace").decode(known))
-        return len(text)
-
-    def flush(self) -> None:
-        self._try(self.stream.flush)
-
-    def _try(self, call, *args) -> None:
-        try:
-            call(*args)
-        except OSError as error:
-            if not isinstance(error, BrokenPipeError):
-                self.failed = error
-            with open(os.devnull, "w") as nowhere:  # or Python complains again when it ends
-                os.dup2(nowhere.fileno(), self.stream.fileno())
-
-
-@contextlib.contextmanager
-def reader_may_leave() -> Iterator[None]:
-    """Who reads standard output through a pipe may leave meanwhile (`| head`): what is printed then goes nowhere, as it
-    does where the stream is closed (`>&-`). Where it cannot be written for want of room, the work is done all the same;
-    raises FacecomError afterwards."""
-    _open_streams()
-    usual = sys.stdout
-    patient = _Patient(usual)
-    sys.stdout = patient  # type: ignore[assignment]
-    try:
-        yield
-    except SystemExit as ended:  # after `--help`; of another code the reason has been said
-        patient.flush()
-        if ended.code or not patient.failed:
-            raise
-    finally:
-        patient.flush()
-        sys.stdout = usual
-    if patient.failed:
-        raise FacecomError(write_error("standard output", patient.failed))
-
-
-def _open_streams() -> None:
-    """Whatever of standard input, output and errors is closed leads nowhere, and not into the next file that is
-    opened, which would take its number."""
-    for number in range(3):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # the lowest free number
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 (until the end)
 
 
 def _umask() -> int:

@@ -126,6 +126,13 @@ class TestBoth:
         line = "error: cannot write submission.csv: that is a folder; choose another name\n"
         assert fails(capsys, here, task, "--img_dir", "photos", "--weights", weights[task]) == line
 
+    def test_a_device_for_the_folder_of_a_report(self, here, capsys, task, weights, sample_a, sample_b):
+        photos = {"A": sample_a, "B": sample_b}[task] / "val"
+        line = "error: cannot write /dev/null: a file stands where a folder is needed; choose another name\n"
+        for flag in ("--report", "--explain"):
+            said = fails(capsys, here, task, "--img_dir", photos, "--weights", weights[task], flag, "/dev/null")
+            assert said == line
+
     def test_damaged_files_are_listed_and_the_rest_is_done(self, here, capsys, task, weights, drawing):
         photos_of(drawing, "photos")
         whole = Path("photos/a.jpg").read_bytes()

@@ -1,4 +1,6 @@
 import argparse
+import errno
+import os
 import signal
 import subprocess
 import sys
@@ -157,3 +159,26 @@ def test_a_quoted_home_is_found(monkeypatch):
     parser.add_argument("--weights", nargs="+")
     args = cli.parse(parser, ["--img_dir", "~/photos", "--weights", "~/a.pt", "b.pt"])
     assert args.img_dir == Path("/home/ann/photos") and args.weights == ["/home/ann/a.pt", "b.pt"]
+
+
+def test_a_path_that_the_system_refuses_is_one_line_and_other_errors_are_defects(capsys, tmp_path):
+    def refused(number):
+        def main(args):
+            raise OSError(number, os.strerror(number), str(tmp_path / "a"))
+
+        return main
+
+    for number in (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP):
+        with pytest.raises(SystemExit) as left:
+            cli.run(refused(number), parser(), [])
+        assert left.value.code == 2
+        assert capsys.readouterr().err == f"error: {tmp_path}/a: {os.strerror(number).lower()}: check the path\n"
+    for number in (errno.ENOENT, errno.ENOSPC):
+        with pytest.raises(OSError):
+            cli.run(refused(number), parser(), [])
+
+    def nameless(args):
+        raise OSError(errno.EACCES, "Permission denied")
+
+    with pytest.raises(PermissionError):
+        cli.run(nameless, parser(), [])

@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from facecom.errors import FacecomError
-from facecom.files import check_writable, place_of, remove_file, sha256_of, whole_folder, write_whole
+from facecom.files import check_folder, check_writable, place_of, remove_file, sha256_of, whole_folder, write_whole
 
 
 def test_writes_text_and_bytes_whole(tmp_path):
@@ -64,6 +64,49 @@ def test_the_result_is_readable_by_others(tmp_path):
     finally:
         os.umask(mask)
     assert (tmp_path / "result.csv").stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o664, 0o444])
+def test_a_file_that_is_replaced_keeps_its_mode_and_its_owner(mode, tmp_path):
+    target, link = tmp_path / "result.csv", tmp_path / "link"
+    target.write_text("old")
+    link.symlink_to(target)
+    owner = (12345, 23456) if os.getuid() == 0 else (os.getuid(), os.getgid())
+    os.chown(target, *owner)
+    target.chmod(mode)
+    for path in (target, link):
+        with write_whole(path) as file:
+            file.write("new")
+    found = target.stat()
+    assert (stat.S_IMODE(found.st_mode), (found.st_uid, found.st_gid)) == (mode, owner) and target.read_text() == "new"
+
+
+def test_who_may_not_give_a_file_away_keeps_it(tmp_path, monkeypatch):
+    def refused(*_):
+        raise PermissionError
+
+    monkeypatch.setattr(os, "chown", refused)
+    (tmp_path / "a").write_text("old")
+    (tmp_path / "a").chmod(0o600)
+    with write_whole(tmp_path / "a") as file:
+        file.write("new")
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o600 and (tmp_path / "a").read_text() == "new"
+
+
+def test_a_folder_to_write_into_is_named_as_it_was_given(tmp_path):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    check_folder(tmp_path / "new" / "folder")
+    for path, reason in (
+        (os.devnull, "a file stands where a folder is needed"),
+        (tmp_path / "file", "a file stands where a folder is needed"),
+        (tmp_path / "circle", "links lead in a circle"),
+        (tmp_path / ("x" * 300), "the name is too long"),
+    ):
+        with pytest.raises(FacecomError) as caught:
+            check_folder(path)
+        assert str(caught.value).startswith(f"cannot write {path}: {reason}")
+    assert sorted(os.listdir(tmp_path)) == ["circle", "file"]
 
 
 def test_a_folder_appears_whole_or_not_at_all(tmp_path):

@@ -11,12 +11,15 @@ from facecom.errors import FacecomError
 def main(args: argparse.Namespace, here: Path) -> tuple[int, dict]:
     """Exit code, and what `--json` prints. here: the folder beside which `weights/` are looked for."""
     refuse_what_does_not_fit(args)
+    from facecom.data.folders import photo_folder
     from facecom.inference.gallery import Gallery, is_gallery
     from facecom.inference.verifier import FaceVerifier
 
     if (args.remove or args.list) and not is_gallery(args.gallery):
         raise FacecomError(f"{args.gallery}: no gallery: --img_dir people makes one")
     gallery = Gallery(args.gallery)  # a wrong path is said before the network is loaded
+    if args.img_dir and args.name is None:
+        args.img_dir = photo_folder(args.img_dir, "B")
     told: dict = {}
     if args.remove:
         told["removed"] = gallery.remove(*args.remove)

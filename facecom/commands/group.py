@@ -48,12 +48,12 @@ def photos_below(folder: Path | None) -> "pd.DataFrame":
     """[path, file] of all photos in a folder and the folders in it, sorted. Raises FacecomError without one."""
     import pandas as pd
 
+    from facecom.data.folders import existing_folder
     from facecom.data.listing import as_text, photos_in
 
     if folder is None:
         raise FacecomError("--img_dir: which folder is to be sorted?")
-    if not folder.is_dir():
-        raise FacecomError(f"{folder}: {'a file, not a folder' if folder.exists() else 'no such folder'}")
+    folder = existing_folder(folder)
     paths = sorted(path for place in folders_below(folder) for path in photos_in(place))
     if not paths:
         raise FacecomError(f"{folder}: no photos in it or in the folders in it")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from facecom.cli import refuse_less
 from facecom.errors import FacecomError
-from facecom.files import check_writable, refuse_to_replace
+from facecom.files import check_folder, check_writable, refuse_to_replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -145,7 +145,7 @@ def refuse_what_cannot_be(args: argparse.Namespace) -> None:
             raise FacecomError(f"cannot write {args.output}: a photo is there; choose another name")
     for folder in (args.report, args.explain):
         if folder is not None:
-            check_writable(folder / "file")
+            check_folder(folder)
     if args.explain:
         from facecom.report.explain import check_installed
 

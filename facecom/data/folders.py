@@ -33,7 +33,7 @@ def flat_table(folder: str | Path) -> pd.DataFrame:
     """
     if Path(folder).is_file() and is_photo(Path(folder)):
         return pd.DataFrame([_row(Path(folder), Path(folder).name)])
-    folder = _existing(folder)
+    folder = existing_folder(folder)
     rows = [_row(path, path.name) for path in photos_in(folder)]
     if not rows:
         raise FacecomError(f"{folder}: no photos ({', '.join(sorted(PHOTO_TYPES))}){_found_instead(folder)}")
@@ -85,7 +85,7 @@ def task_b_table(folder: str | Path) -> pd.DataFrame:
     separator. A photo is known by identity and photo together. Raises FacecomError without any photo, and for a
     distorted copy whose name does not say its condition: it would pass for a clean photo.
     """
-    folder = _existing(folder)
+    folder = existing_folder(folder)
     rows = []
     name_strays(folder, "the folders of the people")
     for identity in folders_in(folder):
@@ -145,7 +145,7 @@ def layout(folder: str | Path) -> str:
     """
     if Path(folder).is_file() and is_photo(Path(folder)):
         return "flat"
-    folder = _existing(folder)
+    folder = existing_folder(folder)
     if gender_folders(folder):
         return "genders"
     for below in folders_in(folder):
@@ -190,7 +190,9 @@ def split_folders(data_dir: str | Path, task: str) -> tuple[Path, Path | None]:
     data_dir: holds them itself, or the organisers' folders above them, or is what `train` would be: folders of people,
     or of men and women. task: `A` or `B`. Raises FacecomError for everything else.
     """
-    data_dir = _existing(data_dir, "fetch the data with download_data.py, or draw some with download_data.py --sample")
+    data_dir = existing_folder(
+        data_dir, "fetch the data with download_data.py, or draw some with download_data.py --sample"
+    )
     for place in _places(task):
         if train := within(data_dir, *place, "train"):
             return train, within(data_dir, *place, "val")
@@ -217,12 +219,15 @@ def within(folder: Path, *names: str) -> Path | None:
     return folder if folder.is_dir() else None
 
 
-def _existing(folder: str | Path, remedy: str = "check the path") -> Path:
+def existing_folder(folder: str | Path, remedy: str = "check the path") -> Path:
+    """The folder. Raises FacecomError where it is none, or may not be read."""
     folder = Path(folder)
     if not folder.is_dir():
         what = "a file, not a folder" if folder.exists() else "no such folder"
         if folder.is_file() and folder.suffix.lower() == ".zip":
             what, remedy = "a zip archive, not a folder", "unpack it, the organisers' by download_data.py --archive"
+        elif folder.is_file() and is_photo(folder):
+            what, remedy = "a photo, not a folder", "give the folder that it lies in"
         raise FacecomError(f"{folder}: {what}; {remedy}")
     if not os.access(folder, os.R_OK | os.X_OK):
         raise FacecomError(f"{folder}: no permission to read this folder; {remedy}")

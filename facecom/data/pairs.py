@@ -4,6 +4,7 @@ read from a file, as people save them."""
 import codecs
 import io
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -104,26 +105,26 @@ def _pick(chance, first, size, gap_first, gap_size):
     return position + np.where(position >= gap_first, gap_size, 0)
 
 
-#: What spreadsheets put between columns, and what people write for one person and for two.
+#: What spreadsheets put between columns, and what people write for one person and for two (Excel's words are those of
+#: its language).
 SEPARATORS = (",", ";", "\t")
-SAME_WORDS = {"1": 1, "1.0": 1, "true": 1, "yes": 1, "0": 0, "0.0": 0, "false": 0, "no": 0}
+SAME_WORDS = {word: 1 for word in ("1", "1.0", "true", "yes", "y", "wahr", "ja", "j")} | {
+    word: 0 for word in ("0", "0.0", "false", "no", "n", "falsch", "nein")
+}
+
+#: Before the names: rows of separators alone, and Excel's line `sep=;`, in quotes or not.
+BEFORE_NAMES = re.compile(r'(?:(?:""|[,;\t ])*(?:"?sep=[,;\t]?"?[,;\t ]*)?(?:\r\n|\r|\n|\Z))*', re.IGNORECASE)
 
 
 def read_table(path: str | os.PathLike) -> pd.DataFrame:
     """A CSV file as spreadsheets write it: separated by commas, semicolons or tabs, in UTF-8, UTF-16 or Windows-1252,
-    with spaces round the values and Excel's line `sep=;` before the names or not; all text, the column names in small
-    letters. Raises OSError and ValueError, this also where two columns bear one name or a row is longer than theirs."""
-    raw = Path(path).read_bytes()
-    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        text = raw.decode("utf-16")
-    else:
-        try:
-            text = raw.decode("utf-8-sig")
-        except UnicodeDecodeError:
-            text = raw.decode("cp1252")
-    header, _, rest = text.partition("\n")
-    if header.strip().lower() in {f"sep={one}".strip() for one in SEPARATORS}:
-        text, header = rest, rest.partition("\n")[0]
+    with spaces round the values, and with empty rows and Excel's line `sep=;` before the names or not; all text, the
+    column names in small letters. Raises FacecomError for what is no text, such as a workbook of Excel; OSError and
+    ValueError, this also where two columns bear one name or a row is longer than theirs."""
+    text = _text_of(path)
+    before = BEFORE_NAMES.match(text).group()
+    text = "\n" * len(before.splitlines()) + text[len(before) :]  # lines keep their numbers, for errors
+    header = text.lstrip("\n").partition("\n")[0]
     separator = max(SEPARATORS, key=header.count)
     # The names as a row: pandas would number those that come twice, and take what is too long a row for an index.
     rows = pd.read_csv(
@@ -131,11 +132,34 @@ def read_table(path: str | os.PathLike) -> pd.DataFrame:
     )
     rows = rows.fillna("").apply(lambda column: column.str.strip())
     rows = rows[(rows != "").any(axis=1)]  # of a spreadsheet's empty lines the separators are left
+    if rows.empty:
+        raise ValueError("only empty rows")
     names = rows.iloc[0].str.lower().tolist()
     table = rows.iloc[1:].reset_index(drop=True).set_axis(names, axis=1)
     if twice := sorted({name for name in names if name and names.count(name) > 1}):
         raise ValueError(f"the column {twice[0]} is there twice")
     return table
+
+
+def _text_of(path: str | os.PathLike) -> str:
+    """A file's text. Raises OSError, and FacecomError for what is none."""
+    raw = Path(path).read_bytes()
+    if raw.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):  # .xlsx is a zip archive, .xls has its own beginning
+        workbook = b"xl/" in raw or not raw.startswith(b"PK")
+        raise FacecomError(f"{path}: {'an Excel workbook' if workbook else 'a zip archive, not text'}: save it as CSV")
+    encodings = ["utf-8-sig", "cp1252"]
+    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        encodings = ["utf-16"]
+    elif b"\0" in raw[:2]:  # no mark of its order, but names of columns begin with a letter of ASCII
+        encodings = ["utf-16-be" if raw[0] == 0 else "utf-16-le"]
+    for encoding in encodings:
+        try:
+            text = raw.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        if "\0" not in text:
+            return text
+    raise FacecomError(f"{path}: not text: save it as CSV, in UTF-8")
 
 
 def read_pairs(path: str | os.PathLike) -> pd.DataFrame:

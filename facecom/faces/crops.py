@@ -31,7 +31,7 @@ class Crops(Sequence):
 
     photos: a path, or an encoded photo's bytes, for each; landmarks: float32 [N, 5, 2], pixels, NaN where `fallback`
     (an aligner that needs no landmarks, for the same size and frame) cuts; array: uint8 [N, size, size, 3] or None;
-    longest: see `open_photo`.
+    longest: see `open_photo`; names: what errors call encoded photos, a file and a row.
     """
 
     def __init__(
@@ -41,7 +41,9 @@ class Crops(Sequence):
         fallback: Aligner,
         array: np.ndarray | None = None,
         longest: int = LONGEST_SIDE,
+        names: Sequence[str] | None = None,
     ):
+        self.names = names
         self.photos, self.landmarks, self.fallback, self.array = list(photos), landmarks, fallback, array
         self.longest = longest
 
@@ -54,6 +56,8 @@ class Crops(Sequence):
         try:
             photo = open_photo(self.photos[index], self.longest)
         except FacecomError as error:
+            if self.names is not None:
+                raise FacecomError(f"{self.names[index]}: {error}: take the row out, or mend it") from error
             raise FacecomError(f"{error}; it could be read before: put it back, or begin again without it") from error
         if not np.isfinite(self.landmarks[index]).all():
             return self.fallback([photo]).crops[0]
@@ -67,7 +71,10 @@ def open_photo(photo: str | bytes, longest: int = LONGEST_SIDE) -> np.ndarray:
     it is: its landmarks may be known. Raises FacecomError."""
     if not isinstance(photo, bytes):
         return shrink(read_photo(photo), longest)
-    decoded = cv2.imdecode(np.frombuffer(photo, np.uint8), cv2.IMREAD_COLOR)
+    try:
+        decoded = cv2.imdecode(np.frombuffer(photo, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error:  # no bytes at all, or more pixels than OpenCV takes
+        decoded = None
     if decoded is None:
         raise FacecomError("a photo in a table is damaged")
     return cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)

@@ -10,7 +10,7 @@ from facecom.cli import DEFAULT_ALIGN, refuse_less
 from facecom.data.listing import is_photo
 from facecom.errors import FacecomError
 from facecom.faces.alignment import FRAMES
-from facecom.files import check_writable, refuse_to_replace
+from facecom.files import check_folder, check_writable, refuse_to_replace
 from facecom.models.published import BACKBONE
 
 #: Where the training photos' conditions come from: simulated on clean ones, or the data set's own distorted copies.
@@ -151,6 +151,7 @@ def resolve(args: argparse.Namespace, task: str) -> argparse.Namespace:
     refuse_to_replace(args.output, read)
     if os.path.realpath(args.run_dir) == os.path.realpath(args.data_dir):
         raise FacecomError(f"--run_dir {args.run_dir}: the photos are there; choose another folder")
+    check_folder(args.run_dir)
     for path in (args.output, args.run_dir / "last.pt"):
         check_writable(path)
     condition_sources(args.conditions)

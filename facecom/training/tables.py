@@ -35,7 +35,8 @@ def open_extra(
 
     path: a folder (`male/` and `female/` for task `A`, identity folders for `B`), or a parquet table with a column
     `image` (encoded photos). A table with `LANDMARK_COLUMNS` holds whole photos, one without holds aligned crops;
-    other columns: `gender` (rows without are left out in task `A`), `identity` (default: each row its own), `source`.
+    other columns: `gender` (rows without are left out in task `A`), `identity` (default: each row its own; in
+    task `B` no row may be without), `source`.
     group: what must not be split between training and held-back people; name: whose photo it is, as the folder or the
     table says. Raises FacecomError.
     """
@@ -45,20 +46,20 @@ def open_extra(
         table["group"] = table["name"] = table["identity"]
         table, crops = load_crops(table, aligner, workers=workers, quiet=quiet, name=f"photos of {path}")
     else:
-        table, images, landmarks = _read_table(path, task)
+        table, images, landmarks, names = _read_table(path, task)
         # Neither kind needs the finder. With --align off the network is to see whole photos.
         if aligner.mode == "off":
             landmarks = np.full_like(landmarks, np.nan)
         elif aligner.frame != "face":  # an aligned crop, whole, is the face's frame only
             landmarks = np.stack([_in_aligned(*pair) for pair in zip(images, landmarks, strict=True)])
-        crops = Crops(images, landmarks, Aligner("off", aligner.size, frame=aligner.frame))
+        crops = Crops(images, landmarks, Aligner("off", aligner.size, frame=aligner.frame), names=names)
     if task == "A" and not set(table["gender"]) <= set(GENDERS):
         raise FacecomError(f"{path}: holds no male/ and female/ folders: --extra_data needs to know the gender")
     return table, crops
 
 
-def _read_table(path: Path, task: str) -> tuple[pd.DataFrame, list[bytes], np.ndarray]:
-    """(table, encoded photos, landmarks float32 [N, 5, 2] or NaN) of a parquet file."""
+def _read_table(path: Path, task: str) -> tuple[pd.DataFrame, list[bytes], np.ndarray, list[str]]:
+    """(table, encoded photos, landmarks float32 [N, 5, 2] or NaN, what errors call each row) of a parquet file."""
     try:
         raw = pd.read_parquet(path)
     except ImportError:
@@ -70,15 +71,19 @@ def _read_table(path: Path, task: str) -> tuple[pd.DataFrame, list[bytes], np.nd
     needed = {"image", "gender"} if task == "A" else {"image", "identity"}
     if needed - set(raw):
         raise FacecomError(f"{path}: no column {', '.join(sorted(needed - set(raw)))}: --extra_data needs it")
+    names = np.array([f"{path}: row {row} of {len(raw)}" for row in range(1, len(raw) + 1)], dtype=object)
     if task == "A":
-        raw = raw[raw["gender"].isin(GENDERS)]
+        used = raw["gender"].isin(GENDERS).to_numpy()
+        raw, names = raw[used], names[used]
     raw = raw.reset_index(drop=True)
     if raw.empty:
         raise FacecomError(f"{path}: no row that can be used")
+    _refuse_rows(raw, names, task)
     rows = raw.index.astype(str)
     table = pd.DataFrame({"path": str(path), "file": rows, "photo": rows, "condition": "clean"})
-    table["source"] = raw["source"] if "source" in raw else path.stem
-    table["identity"] = table["source"] + "/" + (raw["identity"].astype(str) if "identity" in raw else rows)
+    table["source"] = raw["source"].fillna(path.stem).astype(str) if "source" in raw else path.stem
+    people = raw["identity"].astype(str).where(raw["identity"].notna(), rows) if "identity" in raw else rows
+    table["identity"] = table["source"] + "/" + people
     if "gender" in raw:
         table["gender"] = raw["gender"]
     own = table["identity"].str.split("/", n=1).str[1]
@@ -88,7 +93,21 @@ def _read_table(path: Path, task: str) -> tuple[pd.DataFrame, list[bytes], np.nd
         landmarks = raw[LANDMARK_COLUMNS].to_numpy(np.float32).reshape(-1, 5, 2)
     else:
         landmarks = np.full((len(raw), 5, 2), np.nan, np.float32)
-    return table, raw["image"].tolist(), landmarks
+    return table, raw["image"].tolist(), landmarks, names.tolist()
+
+
+def _refuse_rows(raw: pd.DataFrame, names: np.ndarray, task: str) -> None:
+    """Raises FacecomError for the first row without an encoded photo, or in task `B` without an identity: all such
+    rows would be one person."""
+    wrong = ~raw["image"].map(lambda one: isinstance(one, bytes)).to_numpy()
+    if wrong.any():
+        kind = type(raw["image"][wrong.argmax()]).__name__
+        held = f"holds {'nothing' if kind in ('NoneType', 'float') else kind}, not the bytes of an encoded photo"
+        raise FacecomError(f"{names[wrong.argmax()]}: the column image {held}: fill it in, or take the row out")
+    if task == "B":
+        nobody = (raw["identity"].isna() | (raw["identity"].astype(str).str.strip() == "")).to_numpy()
+        if nobody.any():
+            raise FacecomError(f"{names[nobody.argmax()]}: no identity: say whose photo it is, or take the row out")
 
 
 def _in_aligned(photo: bytes, landmarks: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ from enrolled import paint
 from scripts import rows_of, run
 
 from facecom.commands import main
+from facecom.errors import FacecomWarning
 
 pytest.importorskip("lancedb", reason="needs the extra gallery")
 
@@ -126,6 +127,25 @@ def test_what_cannot_be_is_refused(flags, here, capsys, words, said):
     error = capsys.readouterr().err
     assert said in error and error.count("\n") == 1
     assert not (here / "people.lance").exists()
+
+
+def test_one_photo_without_a_name_is_nobodys(flags, here, capsys):
+    photo = paint(here / "ann.png", (200, 30, 40))
+    assert enroll(*flags, "--img_dir", photo) == 2
+    said = (
+        "a photo, not a folder of people: say whose it is (--name), or give the folder above the folder that it lies in"
+    )
+    assert capsys.readouterr().err == f"error: {photo}: {said}\n"
+    assert not (here / "people.lance").exists()
+
+
+def test_the_organisers_folder_means_its_val(flags, people, here, capsys):
+    for split in ("train", "val"):
+        shutil.copytree(people, here / "Comys_Hackathon5" / "Task_B" / split)
+    with pytest.warns(FacecomWarning, match="holds train/ and val/: takes Comys_Hackathon5/Task_B/val"):
+        assert enroll(*flags, "--img_dir", "Comys_Hackathon5") == 0
+    told = capsys.readouterr().out
+    assert "12 added, 0 unchanged" in told and "4 people" in told
 
 
 @pytest.mark.slow

@@ -133,6 +133,18 @@ def test_scores_of_one_face_and_all_faces_exclude_each_other(folder, tmp_path, c
     assert "--report" in capsys.readouterr().err and not (tmp_path / "r").exists()
 
 
+def test_what_is_no_folder_to_sort_is_named_with_the_remedy(folder, here, capsys):
+    photo = folder / "both.png"
+    (here / "notes.txt").write_text("")
+    for given, said in (
+        (photo, "a photo, not a folder; give the folder that it lies in"),
+        ("notes.txt", "a file, not a folder; check the path"),
+        ("nowhere", "no such folder; check the path"),
+    ):
+        assert run("B", "--img_dir", given, script="group") == 2
+        assert capsys.readouterr().err == f"error: {given}: {said}\n"
+
+
 def test_gender_of_every_face(folder, tmp_path):
     assert run("A", "--img_dir", folder, "--faces", "all", "--output", tmp_path / "g.csv") == 0
     rows = [row for row in rows_of(tmp_path / "g.csv") if row["filename"] == "both.png"]

@@ -195,6 +195,12 @@ def test_one_photo_is_a_folder_of_one(tmp_path):
     assert folders.task_a_table(tmp_path / "a.png")["gender"].tolist() == [""]
 
 
+def test_a_photo_in_place_of_a_folder_of_people_is_named(tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    with pytest.raises(FacecomError, match="a.png: a photo, not a folder; give the folder that it lies in"):
+        folders.task_b_table(tmp_path / "a.png")
+
+
 def test_without_photos_it_says_what_is_there_instead(tmp_path):
     (tmp_path / "Holiday" / "Ann").mkdir(parents=True)
     with pytest.raises(FacecomError, match="no photos .*it holds the folders Holiday: give one of them"):

@@ -1,4 +1,6 @@
+import io
 import re
+import zipfile
 
 import numpy as np
 import pandas as pd
@@ -119,13 +121,67 @@ def test_pairs_as_spreadsheets_save_them(separator, encoding, tmp_path):
         "same, image1 , image2\rTRUE, a b;c.jpg, é.jpg\r",
         "image1,image2,same,\n\na b;c.jpg,é.jpg,1.0,\n",
         ",image1,image2,same\n0,a b;c.jpg,é.jpg,1\n",
+        ';;\r\n;\r\nimage1;image2;same\r\n"a b;c.jpg";é.jpg;WAHR\r\n',
+        '"sep=;"\r\nimage1;image2;same\r\n"a b;c.jpg";é.jpg;y\r\n',
+        '"sep=,",,\n\n"","",""\nimage1,image2,same\na b;c.jpg,é.jpg,J\n',
+        "\nsep=\t\n\t\t\nimage1\timage2\tsame\na b;c.jpg\té.jpg\tja\n",
     ],
 )
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252"])
 def test_oddities_of_spreadsheets_are_read(text, encoding, tmp_path):
     (tmp_path / "p.csv").write_bytes(text.encode(encoding))
     found = pairs.read_pairs(tmp_path / "p.csv")
     assert found[["image1", "image2", "same"]].to_numpy().tolist() == [["a b;c.jpg", "é.jpg", 1]]
+
+
+@pytest.mark.parametrize(
+    ("word", "same"),
+    [("WAHR", 1), ("Falsch", 0), ("y", 1), ("N", 0), ("j", 1), ("Ja", 1), ("nein", 0), ("yes", 1), ("0.0", 0)],
+)
+def test_words_for_one_person_and_for_two(word, same, tmp_path):
+    (tmp_path / "p.csv").write_text(f"image1,image2,same\na,b,{word}\n")
+    assert pairs.read_pairs(tmp_path / "p.csv")["same"].tolist() == [same]
+
+
+def workbook(name):
+    """The bytes of a zip archive that holds a file of this name."""
+    with zipfile.ZipFile(raw := io.BytesIO(), "w") as archive:
+        archive.writestr(name, "text")
+    return raw.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        (workbook("xl/workbook.xml"), "an Excel workbook: save it as CSV"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "an Excel workbook: save it as CSV"),
+        (workbook("content.xml"), "a zip archive, not text: save it as CSV"),
+        (b"image1,image2\na\0,b\n", "not text: save it as CSV, in UTF-8"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "not text: save it as CSV, in UTF-8"),
+        (b"\xff\xd8\xff\xe0\0\x10JFIF\0", "not text: save it as CSV, in UTF-8"),
+        ("image1,image2\n".encode("utf-16-le")[:-1], "not text: save it as CSV, in UTF-8"),
+        (b"\xff\xfea", "not text: save it as CSV, in UTF-8"),
+        (b"\0\0\0\0", "not text: save it as CSV, in UTF-8"),
+    ],
+)
+def test_what_is_no_text_is_named(raw, said, tmp_path):
+    (tmp_path / "p.csv").write_bytes(raw)
+    with pytest.raises(FacecomError) as caught:
+        pairs.read_pairs(tmp_path / "p.csv")
+    assert str(caught.value) == f"{tmp_path}/p.csv: {said}"
+
+
+@pytest.mark.parametrize("text", [",,", ",,\n", '"sep=;"', "sep=;\n;;\n", '""\n', '" "," "\n'])
+def test_rows_of_nothing_are_no_table(text, tmp_path):
+    (tmp_path / "p.csv").write_text(text)
+    with pytest.raises(FacecomError, match="p.csv: cannot be read as CSV: it needs the columns image1,image2"):
+        pairs.read_pairs(tmp_path / "p.csv")
+
+
+def test_a_row_that_is_too_long_is_counted_from_the_first_line(tmp_path):
+    (tmp_path / "p.csv").write_text("sep=,\n,\nimage1,image2\na,b\na,b,c,d\n")
+    with pytest.raises(FacecomError, match="Expected 2 fields in line 5, saw 4"):
+        pairs.read_pairs(tmp_path / "p.csv")
 
 
 def test_a_name_may_have_a_line_end_in_it(tmp_path):

@@ -46,8 +46,9 @@ def test_tables_in_the_frame_of_the_head(images, tmp_path):
     assert (crops[0] == align(images[1], TEMPLATE, 112, template_of("head"))).all()
     assert (crops[1] == align(small, TEMPLATE / 2, 112, template_of("head"))).all()
     assert (crops[0][:20, :20] == images[1][0, 0]).all()
-    with pytest.raises(FacecomError, match="a photo in a table is damaged"):
+    with pytest.raises(FacecomError) as caught:
         crops[2]
+    assert str(caught.value) == f"{path}: row 3 of 3: a photo in a table is damaged: take the row out, or mend it"
 
 
 def test_a_table_with_landmarks_is_aligned_by_them(images, tmp_path):
@@ -103,3 +104,61 @@ def test_families_stay_together_when_people_are_held_back():
     assert [held_crops[i] for i in range(len(held))] == held["value"].tolist()
     back, crops = joined([(train, train_crops), (held, held_crops)])
     assert [crops[i] for i in range(600)] == back["value"].tolist()
+
+
+@pytest.mark.parametrize("damaged", [b"no photo", b""])
+def test_a_damaged_photo_is_named_by_its_file_and_row_among_all_rows(damaged, images, tmp_path):
+    path = tmp_path / "faces.parquet"
+    photos = [encoded(images[0]), encoded(images[1]), damaged]
+    table = pd.DataFrame({"image": photos, "gender": ["", "male", "female"]}, index=[7, 8, 9])
+    table.to_parquet(path)
+    _, crops = open_extra(path, "A", Aligner("fixed", 112))
+    assert len(crops) == 2 and (crops[0] == images[1]).all()
+    with pytest.raises(FacecomError) as caught:
+        crops[1]
+    assert str(caught.value) == f"{path}: row 3 of 3: a photo in a table is damaged: take the row out, or mend it"
+
+
+@pytest.mark.parametrize(
+    ("image", "what"), [(None, "nothing"), ("a.jpg", "str"), ({"bytes": b"x", "path": "a.jpg"}, "dict")]
+)
+@pytest.mark.parametrize("frame", ["face", "head"])
+def test_what_is_no_encoded_photo_is_refused_with_its_row(image, what, frame, images, tmp_path):
+    path = tmp_path / "faces.parquet"
+    photos = [image] * 3 if isinstance(image, str | dict) else [encoded(images[0]), image, encoded(images[1])]
+    pd.DataFrame({"image": photos, "identity": ["a", "b", "c"]}).to_parquet(path)
+    row = 1 if isinstance(image, str | dict) else 2
+    with pytest.raises(FacecomError) as caught:
+        open_extra(path, "B", Aligner("fixed", 112, frame=frame))
+    assert str(caught.value) == (
+        f"{path}: row {row} of 3: the column image holds {what}, not the bytes of an encoded photo: "
+        "fill it in, or take the row out"
+    )
+
+
+@pytest.mark.parametrize("nobody", [None, float("nan"), "", " "])
+def test_a_row_of_nobodys_is_refused_where_people_are_learnt(nobody, images, tmp_path):
+    """All such rows would be one person, called nan."""
+    path = tmp_path / "faces.parquet"
+    table = {"image": [encoded(i) for i in images], "identity": ["a", "b", nobody], "gender": "male"}
+    pd.DataFrame(table).to_parquet(path)
+    with pytest.raises(FacecomError) as caught:
+        open_extra(path, "B", Aligner("fixed", 112))
+    assert str(caught.value) == f"{path}: row 3 of 3: no identity: say whose photo it is, or take the row out"
+
+
+def test_a_row_of_nobodys_is_its_own_where_gender_is_learnt(images, tmp_path):
+    path = tmp_path / "faces.parquet"
+    pd.DataFrame({"image": [encoded(i) for i in images], "identity": ["a", None, None], "gender": "male"}).to_parquet(
+        path
+    )
+    table, _ = open_extra(path, "A", Aligner("fixed", 112))
+    assert table["identity"].tolist() == ["faces/a", "faces/1", "faces/2"]
+
+
+def test_a_row_without_a_source_is_the_files(images, tmp_path):
+    path = tmp_path / "faces.parquet"
+    table = {"image": [encoded(i) for i in images], "identity": ["a", "b", "c"], "source": ["x", None, "y"]}
+    pd.DataFrame(table).to_parquet(path)
+    table, _ = open_extra(path, "B", Aligner("fixed", 112))
+    assert table["identity"].tolist() == ["x/a", "faces/b", "y/c"]

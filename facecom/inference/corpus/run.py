@@ -15,7 +15,7 @@ from typing import Any
 from tqdm import tqdm
 
 from facecom.errors import FacecomError
-from facecom.files import check_writable, is_unfinished, write_error, write_whole
+from facecom.files import check_folder, check_writable, is_unfinished, write_error, write_whole
 from facecom.inference.corpus.rows import needed
 from facecom.inference.corpus.shards import Photos, Shard, write_todo
 from facecom.inference.corpus.worker import Worker
@@ -160,6 +160,7 @@ def _refuse_other(output: Path, before: Mapping, about: Mapping) -> None:
 @contextlib.contextmanager
 def _alone(output: Path) -> Iterator[None]:
     """The folder, made if need be, with no other run at work on it; the system lets go when the process ends."""
+    check_folder(output)
     check_writable(output / ABOUT)
     try:
         output.mkdir(parents=True, exist_ok=True)

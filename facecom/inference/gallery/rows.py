@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from facecom.data.folders import flat_table, listed_table, task_b_table
+from facecom.data.listing import is_photo
 from facecom.errors import FacecomError
 from facecom.faces.alignment import box_of
 from facecom.files import sha256_of
@@ -42,6 +43,9 @@ def photos_of(photos: str | os.PathLike | Sequence[str | os.PathLike], name: str
     if name is None:
         if one is None:
             raise FacecomError("photos need a name: give one, or a folder of folders, one a person")
+        if one.is_file() and is_photo(one):
+            raise FacecomError(f"{one}: a photo, not a folder of people: say whose it is (--name), or give the folder "
+                               "above the folder that it lies in")  # fmt: skip
         table = task_b_table(one)
         table = table[table.condition == "clean"]
     elif one is not None and one.is_dir():
