@@ -24,7 +24,7 @@ import yaml
 from facecom.errors import FacecomError, FacecomWarning
 from facecom.files import write_whole
 from facecom.signals import Signals, Terminated
-from facecom.streams import reader_may_leave
+from facecom.files.streams import reader_may_leave
 
 if TYPE_CHECKING:
     import torch

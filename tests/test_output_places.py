@@ -38,13 +38,18 @@ def answer(here, flat, siamese_file):
 
 
 def test_an_output_to_nowhere(answer, here, capfd):
-    before = os.stat("/dev/null")
+    """A device like /dev/null, which itself is not risked."""
+    try:
+        os.mknod("null", stat.S_IFCHR | 0o666, os.stat("/dev/null").st_rdev)
+        open("null", "wb").close()
+    except OSError:
+        pytest.skip("only root makes devices, and not in every container")
+    before = os.stat("null")
     capfd.readouterr()
-    answer("/dev/null")
-    assert stat.S_ISCHR(os.stat("/dev/null").st_mode) and os.stat("/dev/null").st_ino == before.st_ino
+    answer("null")
+    assert stat.S_ISCHR(os.stat("null").st_mode) and os.stat("null").st_ino == before.st_ino
     assert capfd.readouterr().err.startswith("left out: broken.jpg: ")
-    assert not os.path.exists("/dev/null.skipped.csv")
-    assert sorted(os.listdir()) == ["photos", "plain.csv", "plain.csv.skipped.csv"]
+    assert sorted(os.listdir()) == ["null", "photos", "plain.csv", "plain.csv.skipped.csv"]
 
 
 def test_an_output_behind_a_link(answer, here, capfd):
