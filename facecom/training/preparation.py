@@ -205,7 +205,7 @@ def add_real_copies(sets: dict, tables: dict[str, pd.DataFrame], args: argparse.
 
     Raises FacecomError when the folder holds none of them.
     """
-    for name in sets.keys() & {"train", "held"}:
+    for name in [name for name in ("train", "held") if name in sets]:  # in one order, whatever the process
         copies = labelled_copies(tables[name], args.conditions_from)
         title = f"distorted copies of {TITLES[name]}"
         copies, crops = load_crops(copies, aligner, workers=args.workers, quiet=args.quiet, name=title)

@@ -1,7 +1,10 @@
 """From a data folder to tables that training can use."""
 
 import argparse
+import os
 import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -39,3 +42,30 @@ def test_gender_needs_photos_of_both(sample_a, tmp_path):
     (train / "male").rmdir()
     with pytest.raises(FacecomError, match="holds no folders male/ and female/; training needs"):
         open_tables("A", tmp_path / "data", False)
+
+
+COPIES = """
+from pathlib import Path
+from types import SimpleNamespace
+from facecom.training import preparation
+asked = []
+preparation.labelled_copies = lambda table, folder: table
+preparation.joined = lambda parts: parts
+def load_crops(table, aligner, **options):
+    asked.append(options["name"])
+    return table, []
+preparation.load_crops = load_crops
+sets = {name: ({}, []) for name in ("held", "val", "train")}
+args = SimpleNamespace(conditions_from=Path("copies"), workers=0, quiet=True)
+preparation.add_real_copies(sets, dict.fromkeys(sets), args, None)
+print(*asked, sep="; ")
+"""
+
+
+def test_all_processes_of_a_training_look_at_copies_in_one_order():
+    """They share the work out set by set, and each process orders a set of words otherwise."""
+    expected = "distorted copies of training photos; distorted copies of held-back photos\n"
+    for seed in "012":
+        environment = os.environ | {"PYTHONHASHSEED": seed}
+        done = subprocess.run([sys.executable, "-c", COPIES], env=environment, capture_output=True, text=True)
+        assert (done.stdout, done.stderr) == (expected, "")
