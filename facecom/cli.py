@@ -23,8 +23,8 @@ import yaml
 
 from facecom.errors import FacecomError, FacecomWarning
 from facecom.files import write_whole
-from facecom.signals import Signals, Terminated
 from facecom.files.streams import reader_may_leave
+from facecom.signals import Signals, Terminated
 
 if TYPE_CHECKING:
     import torch

@@ -7,10 +7,27 @@ from typing import Any
 import numpy as np
 import torch
 from torch import distributed, nn
-from torch.distributed.nn.functional import all_reduce
 from torch.utils.data import DataLoader, Subset
 
 from facecom.training.distributed.group import for_objects, rank, size
+
+
+class _Sum(torch.autograd.Function):
+    """The sum over all processes of a float tensor of one shape; its gradient is the sum of theirs."""
+
+    @staticmethod
+    def forward(ctx, part):
+        return _Sum.of(part)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return _Sum.of(gradient)
+
+    @staticmethod
+    def of(part: torch.Tensor) -> torch.Tensor:
+        whole = part.clone(memory_format=torch.contiguous_format)
+        distributed.all_reduce(whole)
+        return whole
 
 
 class Parts:
@@ -94,7 +111,7 @@ def whole_batch(*parts: torch.Tensor) -> tuple[torch.Tensor, ...]:
     around = [
         (part.new_zeros(before, *part.shape[1:]), part, part.new_zeros(behind, *part.shape[1:])) for part in parts
     ]
-    return tuple(all_reduce(torch.cat(one)) for one in around)
+    return tuple(_Sum.apply(torch.cat(one)) for one in around)
 
 
 def average(model: nn.Module) -> None:
@@ -131,10 +148,10 @@ def _normalise(self, x: torch.Tensor) -> torch.Tensor:
     with torch.autocast(x.device.type, enabled=False):
         wide = x.float()
         count = wide.new_tensor([wide.numel() / wide.shape[1]])
-        sums = all_reduce(torch.cat([wide.sum(dims), count]))
+        sums = _Sum.apply(torch.cat([wide.sum(dims), count]))
         mean, count = sums[:-1] / sums[-1], sums[-1].detach()
         apart = wide - mean.view(shape)
-        variance = all_reduce(apart.square().sum(dims)) / count
+        variance = _Sum.apply(apart.square().sum(dims)) / count
         if self.track_running_stats:
             with torch.no_grad():
                 self.num_batches_tracked += 1
