@@ -38,17 +38,11 @@ def test_as_many_workers_as_shared_memory_has_room_for(monkeypatch):
 
 
 @pytest.mark.slow
-def test_training_is_the_same_with_any_number_of_workers(sample_b, tmp_path):
+@pytest.mark.parametrize("task, epochs", [("A", 1), ("B", 2)])
+def test_training_is_the_same_with_any_number_of_workers(task, epochs, request, tmp_path):
+    sample = request.getfixturevalue(f"sample_{task.lower()}")
     for workers in (0, 1, 3):
-        train("B", sample_b, tmp_path / str(workers), "--workers", workers, "--epochs", 2)
-    same_run(tmp_path / "0", tmp_path / "1")
-    same_run(tmp_path / "0", tmp_path / "3")
-
-
-@pytest.mark.slow
-def test_training_of_task_a_is_the_same_with_any_number_of_workers(sample_a, tmp_path):
-    for workers in (0, 1, 3):
-        train("A", sample_a, tmp_path / str(workers), "--workers", workers, "--epochs", 1)
+        train(task, sample, tmp_path / str(workers), "--workers", workers, "--epochs", epochs)
     same_run(tmp_path / "0", tmp_path / "1")
     same_run(tmp_path / "0", tmp_path / "3")
 
