@@ -1,5 +1,6 @@
 """Runs a function in a forked process that dies in the middle: imports are not paid for again."""
 
+import gc
 import os
 import signal
 import time
@@ -16,6 +17,7 @@ def forked(call, *, die_at=None, die_after=None, die_when=None, silent=True) -> 
     """
     child = os.fork()
     if not child:
+        gc.freeze()  # what other tests have left is not this process's to end, such as the workers of a loader
         code = 1
         try:
             if silent:
