@@ -233,10 +233,12 @@ def own_people_rows(args, place: Path):
             folder.mkdir(parents=True, exist_ok=True)
             (folder / path.name).symlink_to(path)
     train = [TRAIN_B, "--data_dir", place, "--quiet", "--device", "cpu"]
-    train += ["--run_dir", place / "run", "--output", place / "weights.pt"]
+    train += ["--output", place / "weights.pt", "--run_dir"]
     count, once = sum(map(len, chosen.values())), argparse.Namespace(repeat=1)
-    yield by_turns("own people, adaptation", "", lambda: run([*train, "--epochs", "0"]), None, count, once)
-    yield by_turns("own people, training", "", lambda: run(train), None, count, once)
+    yield by_turns(
+        "own people, adaptation", "", lambda: run([*train, place / "adapted", "--epochs", "0"]), None, count, once
+    )
+    yield by_turns("own people, training", "", lambda: run([*train, place / "run"]), None, count, once)
 
 
 ROWS = {"folder": folder_rows, "one photo": one_photo_rows, "memory": memory_rows, "training": training_rows}
