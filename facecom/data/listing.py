@@ -38,9 +38,8 @@ def photos_in(folder: Path) -> Iterator[Path]:
     one if it begins like one. What only bears a photo's name (a pipe, a link that leads nowhere, a folder with nothing
     in it) is among them: reading it says what it is."""
     for name, is_folder in _entries_in(folder):
-        if _is_called_photo(name) and not (is_folder and _entries_in(folder / name)):
-            yield folder / as_text(name)
-        elif not is_folder and is_photo(folder / name):
+        called, path = _is_called_photo(name), folder / name
+        if called and not _entries_in(path) if is_folder else called or is_photo(path):
             yield folder / as_text(name)
 
 

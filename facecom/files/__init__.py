@@ -80,7 +80,6 @@ def write_whole(path: str | os.PathLike, mode: str = "w", **open_kwargs) -> Iter
         folder = None if place.stream else place.path.parent
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
-        if folder is not None:
             _sweep(folder)
         handle, temporary = tempfile.mkstemp(prefix=PREFIX, suffix=SUFFIX, dir=folder)
         with open(handle, mode, **open_kwargs) as file:
