@@ -40,8 +40,8 @@ TRAIN_B = ROOT / "comsys-hackathon-taskB" / "train.py"
 
 BATCH = 64
 
-#: Task B's own people: how many, photos of each at most, and where a person's distorted copies lie.
-OWN_PEOPLE, OWN_PHOTOS, DISTORTED = 60, 30, "distortion"
+#: People to train on, and photos of each at most.
+OWN_PEOPLE, OWN_PHOTOS = 60, 30
 
 
 def run(argv: list) -> tuple[float, float]:
@@ -219,30 +219,33 @@ def training_rows(args, place: Path):
 
 
 def own_people_rows(args, place: Path):
-    people: dict[str, list[Path]] = {}
-    for path in sorted((args.img_dir.resolve().parent / "train").rglob("*.jpg")):
-        name = path.parent.parent.name if path.parent.name == DISTORTED else path.parent.name
-        people.setdefault(name, []).append(path)
-    most = sorted(people, key=lambda name: -len(people[name]))[:OWN_PEOPLE]
+    from facecom.data.folders import DISTORTED, task_b_table
+
+    table = task_b_table(args.img_dir.resolve().parent / "train")
+    most = table["identity"].value_counts().index[:OWN_PEOPLE]
     if len(most) < OWN_PEOPLE:
-        raise FacecomError(f"{args.img_dir.parent}: has no train/ with {OWN_PEOPLE} people")
-    chosen = {name: people[name][:OWN_PHOTOS] for name in most}
-    for name, paths in chosen.items():
-        for path in paths:
-            folder = place / "train" / name / (DISTORTED if path.parent.name == DISTORTED else "")
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / path.name).symlink_to(path)
+        raise FacecomError(f"{args.img_dir.parent}: its train/ holds fewer than {OWN_PEOPLE} people")
+    chosen = table[table["identity"].isin(most)].groupby("identity").head(OWN_PHOTOS)
+    for row in chosen.itertuples():
+        folder = place / "train" / row.identity / ("" if row.condition == "clean" else DISTORTED)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / Path(row.path).name).symlink_to(row.path)
     train = [TRAIN_B, "--data_dir", place, "--quiet", "--device", "cpu"]
     train += ["--output", place / "weights.pt", "--run_dir"]
-    count, once = sum(map(len, chosen.values())), argparse.Namespace(repeat=1)
+    count, once = len(chosen), argparse.Namespace(repeat=1)
     yield by_turns(
         "own people, adaptation", "", lambda: run([*train, place / "adapted", "--epochs", "0"]), None, count, once
     )
     yield by_turns("own people, training", "", lambda: run([*train, place / "run"]), None, count, once)
 
 
-ROWS = {"folder": folder_rows, "one photo": one_photo_rows, "memory": memory_rows, "training": training_rows}
-ROWS |= {"own people": own_people_rows}
+ROWS = {
+    "folder": folder_rows,
+    "one photo": one_photo_rows,
+    "memory": memory_rows,
+    "training": training_rows,
+    "own people": own_people_rows,
+}
 
 
 def main(args: argparse.Namespace) -> None:

@@ -94,7 +94,7 @@ def test_gender_with_its_probability_and_where_the_network_looked(app, ann):
 
 
 def test_screen_readers_know_every_input_and_hear_every_answer(app, tmp_path):
-    """Whatever is seen and waits for somebody has a label or words; answers and tables say what they are."""
+    """Whatever is seen and waits for somebody has a label or words; answers are announced."""
     pytest.importorskip("gradio", reason="needs the package gradio")
     parts = [one["props"] for one in layout.page(tmp_path).config["components"]]
     kinds = {"image", "textbox", "slider", "button"}

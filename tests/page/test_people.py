@@ -65,6 +65,7 @@ def test_picture_and_table_say_the_same(app, scene):
     assert picture.shape == scene.shape and picture.dtype == np.uint8
     faces = people.faces_of(scene, Known())
     assert said.count("<tr><td>") == len(faces) and "Nobody is known yet" in said
+    assert said.count('<th scope="col">') == 4
     for face in faces:
         x, y, width, height = face.box.round().astype(int)
         edge = y + height // 2, slice(max(0, x - 1), x + 3)
