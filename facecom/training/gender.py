@@ -113,7 +113,8 @@ class GenderJob(Job):
         if not self.start_figures:
             self.start_figures = figures
             return {"held_gain": 0.0, "held_gain_low": 0.0, "held_gain_high": 0.0}
-        self.gain = adaptation.gain(figures, self.start_figures, self.args.seed)
+        sure = adaptation.sure_of_one_in(self.args.epochs)
+        self.gain = adaptation.gain(figures, self.start_figures, self.args.seed, sure)
         return {"held_gain": self.gain.mean, "held_gain_low": self.gain.low, "held_gain_high": self.gain.high}
 
     def convinces(self):

@@ -140,7 +140,8 @@ class SiameseJob(Job):
         if not self.start_figures:
             self.start_figures = figures
             return {GAIN: 0.0, f"{GAIN}_low": 0.0, f"{GAIN}_high": 0.0}
-        self.gain = adaptation.gain(figures, self.start_figures, self.args.seed)
+        sure = adaptation.sure_of_one_in(self.args.epochs)
+        self.gain = adaptation.gain(figures, self.start_figures, self.args.seed, sure)
         return {GAIN: self.gain.mean, f"{GAIN}_low": self.gain.low, f"{GAIN}_high": self.gain.high}
 
     def state(self):

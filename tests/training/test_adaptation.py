@@ -157,3 +157,24 @@ def test_to_undo_takes_more_than_to_choose():
     old = {name: [0.0] for name in new}
     assert adaptation.gain(new, old, 0, 0.8).sure and not adaptation.gain(new, old, 0, adaptation.SURE_TO_UNDO).sure
     assert adaptation.gain({name: [0.1] for name in new}, old, 0, adaptation.SURE_TO_UNDO).sure
+
+
+@pytest.mark.parametrize("people", [12, 30])
+def test_the_best_of_ten_epochs_flatters_no_more_than_one_does(people):
+    """Runs of ten epochs, none of which is better: how often one of them seems so, with the correction and without."""
+    rng, old = np.random.default_rng(0), {str(person): [0.0] for person in range(people)}
+    corrected, plain = adaptation.sure_of_one_in(10), adaptation.sure_of_one_in(1)
+    assert (plain, corrected) == (pytest.approx(adaptation.SURE), pytest.approx(0.99))
+    seemed, runs = {corrected: 0, plain: 0}, 100
+    for _ in range(runs):
+        epochs = [{name: [x] for name, x in zip(old, row, strict=True)} for row in rng.normal(0, 0.1, (10, people))]
+        for sure in seemed:
+            seemed[sure] += any(adaptation.gain(new, old, 0, sure).sure for new in epochs)
+    assert seemed[corrected] / runs < 0.18 < 0.5 < seemed[plain] / runs
+
+
+def test_how_sure_is_by_the_t_test():
+    gains = [0.3, -0.1, 0.2, 0.1, 0.4]  # mean .18, standard deviation .1924, so t = 2.092: one-sided p = .0523
+    new, old = {str(i): [x] for i, x in enumerate(gains)}, {str(i): [0.0] for i in range(5)}
+    assert adaptation.gain(new, old, 0, 0.947).sure and not adaptation.gain(new, old, 0, 0.949).sure
+    assert not adaptation.gain({"one": [1.0]}, {"one": [0.0]}, 0).sure  # one person says nothing
