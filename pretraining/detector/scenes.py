@@ -31,13 +31,17 @@ SEVERITY_SHARES = (0.2, 0.25, 0.35, 0.15, 0.05)
 #: photo, by how much it is enlarged, how many, and how much of a face may be on one that is to have none.
 PATCHED, PATCH_SIDES, PATCH_SCALES, PATCHES, FACE_PART = 0.6, (20, 110), (0.5, 3.0), 16, 0.2
 
+#: Of a face that is to be found so much of the box shows: half a face at the edge is neither right nor wrong.
+SEEN = 0.75
+
 #: A share of the faces lies on its side or stands on its head.
 TURNED = 0.25
 
 
 class Scene(NamedTuple):
     """image: RGB uint8 [S, S, 3]; landmarks: float32 [F, 5, 2], pixels, `left` as the upright face's viewer sees it;
-    known: bool [F], False where nobody is sure that it is a face (such are neither right nor wrong)."""
+    known: bool [F], False where nobody is sure that it is a face, or much of it is cut off (such are neither right nor
+    wrong)."""
 
     image: np.ndarray
     landmarks: np.ndarray
@@ -161,7 +165,17 @@ def _lay(
         return nothing
     share = cover[:, :, None].astype(np.uint16)
     canvas[:] = ((canvas * (255 - share) + layer * share + 127) // 255).astype(np.uint8)
-    return placed[np.array(shown)], sure[np.array(shown)]
+    placed, sure = placed[np.array(shown)], sure[np.array(shown)]
+    return placed, sure & (seen_of(cover, placed) >= SEEN)
+
+
+def seen_of(cover: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+    """How much of each face's box shows, float [F], 0 to 1: the edge of its photo, of its mask or of the scene may cut
+    through it. cover: uint8 [H, W], how much of the photo shows; landmarks: [F, 5, 2]."""
+    boxes = np.rint(boxes_of(landmarks)).astype(int)
+    low, high = np.maximum(boxes[:, :2], 0), np.maximum(boxes[:, :2] + boxes[:, 2:], 0)
+    shown = [cover[y:bottom, x:right].sum() / 255 for (x, y), (right, bottom) in zip(low, high, strict=True)]
+    return np.array(shown) / np.maximum(boxes[:, 2:].prod(1), 1)
 
 
 def _reduction(scale: float) -> int:

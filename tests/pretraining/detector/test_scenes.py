@@ -48,6 +48,29 @@ def test_a_laid_photo_looks_like_itself(photos, empty):
     assert min(np.abs(seen.astype(int) - one)[40:90, 36:76].mean() for one in (own, mirrored)) < 16
 
 
+def test_how_much_of_a_face_shows():
+    cover = np.zeros((100, 100), np.uint8)
+    cover[:, 50:] = 255
+    lower = 1.17  # a box's middle lies above the landmarks'
+    faces = [face_at(x, y + lower, 20).numpy() for x, y in ((75, 50), (50, 50), (100, 0), (-30, 50))]
+    np.testing.assert_allclose(boxes_of(np.stack(faces[:3]))[:, :2], [[65, 40], [40, 40], [90, -10]], atol=0.1)
+    shown = scenes.seen_of(cover, np.stack(faces))
+    np.testing.assert_allclose(shown, [1, 0.5, 0.25, 0], atol=0.03)
+
+
+def test_half_a_face_at_the_edge_of_a_photo_is_neither_right_nor_wrong(photos):
+    """Another face of the photo, of which the photo's edge has left the half that its middle lies on, and less."""
+    image, landmarks, _ = photos[0]
+    side = float(sides_of(landmarks)[0])
+    at_edge = landmarks[0] - [boxes_of(landmarks)[0, 0] + 0.45 * side, 0]
+    photo = Source(image, np.stack([landmarks[0], at_edge.astype(np.float32)]), np.ones(2, bool))
+    known = [
+        scenes._lay(np.random.default_rng(seed), np.zeros((300, 300, 3), np.uint8), photo, 90.0, [], 0.0)[1].tolist()
+        for seed in range(20)
+    ]
+    assert [True, False] in known and [True, True] not in known
+
+
 def test_the_same_number_is_the_same_scene(photos, empty):
     one, other = (train.Scenes(photos, empty, 5, seed=3)[2] for _ in range(2))
     np.testing.assert_array_equal(one[0], other[0])
