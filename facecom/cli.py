@@ -63,7 +63,9 @@ def shared_arguments() -> argparse.ArgumentParser:
     group.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where the network runs")
     # `torchrun` starts several processes a machine, which share its cores.
     cores = max(1, min(8, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", 1))))
-    group.add_argument("--workers", type=int, default=cores, help="processes that read photos, 0 for none")
+    group.add_argument(
+        "--workers", type=int, default=cores, help="threads that read photos (training: processes), 0 for none"
+    )
     group.add_argument("--seed", type=int, default=42, help="the same seed gives the same result")
     group.add_argument(
         "--amp",

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from cuts import same_run, train
-from scripts import ROOT, rows_of, run
+from scripts import ROOT, rows_of
 
 from facecom import cli
 from facecom.errors import FacecomWarning
@@ -70,27 +70,6 @@ def test_training_is_the_same_with_spawned_workers(sample_b, tmp_path):
     subprocess.run([*map(str, call)], check=True, capture_output=True, timeout=280, cwd=tmp_path)
     train("B", data, tmp_path / "alone", "--workers", 0, "--epochs", 1)
     same_run(tmp_path / "alone", tmp_path / "spawned")
-
-
-SPAWNED = """
-import multiprocessing, sys
-if __name__ == "__main__":
-    multiprocessing.set_start_method("spawn")
-    sys.path[:0] = [sys.argv.pop(1)]
-    from scripts import run
-    sys.exit(run("A", *sys.argv[1:]))
-"""
-
-
-@pytest.mark.slow
-def test_spawned_workers_answer_the_same(sample_a, gender_file, here):
-    """As on macOS and Windows."""
-    (here / "spawned.py").write_text(SPAWNED)
-    flags = ["--img_dir", str(sample_a / "val"), "--weights", str(gender_file)]
-    call = [sys.executable, "spawned.py", str(ROOT / "tests"), *flags, "--workers", "2", "--output", "spawned.csv"]
-    subprocess.run(call, check=True, capture_output=True, timeout=280)
-    assert run("A", *flags, "--workers", 0, "--output", "alone.csv") == 0
-    assert rows_of("spawned.csv") == rows_of("alone.csv")
 
 
 @pytest.mark.slow

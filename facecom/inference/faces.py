@@ -11,17 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from facecom.cli import start_worker, usable_workers
 from facecom.conditions.impulses import without_impulses
-from facecom.data.images import LONGEST_SIDE_FACES, read_photo, shrink
-from facecom.errors import FacecomError
+from facecom.data.images import LONGEST_SIDE_FACES
 from facecom.faces.detect import THRESHOLD, Faces, detect, head, largest, turns_of
 from facecom.inference.ensemble import Answers, Ensemble
 from facecom.inference.gender import verdicts, words
-from facecom.inference.pipeline import Photo, check_array, default_workers
+from facecom.inference.pipeline import Decoded, Photo, check_array, decoded
 from facecom.inference.search import nearest
 from facecom.inference.submission import (
     IDENTITY_COLUMNS,
@@ -81,28 +78,18 @@ def stream_faces(
     for photo in photos:
         if isinstance(photo, np.ndarray):
             check_array(photo)
-    loader = DataLoader(
-        _Sized(photos),
-        batch_size=min(batch_size, PHOTOS_AT_ONCE),
-        num_workers=default_workers(photos) if workers is None else usable_workers(workers),
-        collate_fn=list,
-        worker_init_fn=start_worker,
-    )
     with tqdm(total=len(photos), desc=progress, unit="photo", disable=None if progress else True) as bar:
-        for decoded in loader:
-            yield faces_of(decoded, ensemble, threshold)
-            bar.update(len(decoded))
+        for part in decoded(photos, LONGEST_SIDE_FACES, min(batch_size, PHOTOS_AT_ONCE), workers):
+            yield faces_of(part, ensemble, threshold)
+            bar.update(len(part))
 
 
-def faces_of(
-    decoded: Sequence[tuple[int, np.ndarray | str, int]], ensemble: Ensemble, threshold: float = THRESHOLD
-) -> FaceBatch:
-    """The faces of some photos. decoded: (row, RGB uint8 [H, W, 3] or the reason why there is none, the photo's width
-    before it was scaled down); threshold: of the detector's score."""
+def faces_of(part: Sequence[Decoded], ensemble: Ensemble, threshold: float = THRESHOLD) -> FaceBatch:
+    """The faces of some photos. threshold: of the detector's score."""
     aligner = next(iter(ensemble.aligners.values()))
     rows, numbers, boxes, scores, turns, main, heads = [], [], [], [], [], [], []
     without, skipped = [], []
-    for row, photo, width in decoded:
+    for row, photo, width in part:
         if isinstance(photo, str):
             skipped.append((row, photo))
             continue
@@ -130,25 +117,6 @@ def from_the_left(faces: Faces) -> Faces:
     """The same faces in the order in which people read a group photo."""
     order = np.argsort(faces.boxes[:, 0], kind="stable")
     return Faces(*(column[order] for column in faces))
-
-
-class _Sized(Dataset):
-    """(row, RGB uint8 photo or the reason why there is none, its width before it was scaled down)."""
-
-    def __init__(self, photos: Sequence[Photo]):
-        self.photos = photos
-
-    def __len__(self) -> int:
-        return len(self.photos)
-
-    def __getitem__(self, row: int) -> tuple[int, np.ndarray | str, int]:
-        photo = self.photos[row]
-        if not isinstance(photo, np.ndarray):
-            try:
-                photo = read_photo(photo)
-            except FacecomError as error:
-                return row, str(error).removeprefix(f"{photo}: "), 0
-        return row, shrink(photo, LONGEST_SIDE_FACES), photo.shape[1]
 
 
 def collect_faces(photos: Sequence[Photo], ensemble: Ensemble, **kwargs) -> tuple[pd.DataFrame, list[tuple[int, str]]]:

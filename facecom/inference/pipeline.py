@@ -1,19 +1,20 @@
 """From photos to answers, for one photo and for a million.
 
-Decode (in worker processes) -> find and align the face -> networks in batches. What is in memory does not grow with
-the number of photos: batches are handed on as they come. A list of photos can be cut into shards for several machines.
+Decode (in threads, while the networks answer) -> find and align the face -> networks in batches. What is in memory does
+not grow with the number of photos: batches are handed on as they come. A list of photos can be cut into shards for
+several machines.
 """
 
-import multiprocessing
 import os
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
-from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from facecom.cli import start_worker, usable_workers
 from facecom.data.images import longest_side, read_photo, shrink
 from facecom.errors import FacecomError
 from facecom.inference.ensemble import Answers, Ensemble
@@ -23,8 +24,11 @@ Photo = str | os.PathLike | np.ndarray
 
 BATCH_SIZE = 64
 
-#: Fewer photos than this are decoded in this process: starting workers takes longer than they save.
-WORTH_WORKERS = 400
+#: Batches that are decoded while another is answered for.
+AHEAD = 2
+
+#: The most threads that decode by default: large photos are decoded no faster than a core a photo.
+MOST_WORKERS = 8
 
 BATCH_SIZE_YUNET = 16
 
@@ -50,8 +54,8 @@ def stream(
 ) -> Iterator[Batch]:
     """Batches of answers, in the order of the photos; unreadable ones are left out and named.
 
-    photos: paths, or RGB uint8 arrays [H, W, 3] of any sizes; workers: processes that decode (None: as many as are
-    worth it); progress: text of a progress bar on a terminal.
+    photos: paths, or RGB uint8 arrays [H, W, 3] of any sizes; workers: threads that decode, 0 for none beside this one
+    (None: `default_workers`); progress: text of a progress bar on a terminal.
     Raises FacecomError for an array that is no RGB uint8 photo.
     """
     for photo in photos:
@@ -61,21 +65,14 @@ def stream(
     longest = max(map(longest_side, modes))
     if "yunet" in modes:
         batch_size = min(batch_size, BATCH_SIZE_YUNET)
-    loader = DataLoader(
-        _Decoded(photos, longest),
-        batch_size=batch_size,
-        num_workers=default_workers(photos) if workers is None else usable_workers(workers),
-        collate_fn=list,
-        worker_init_fn=start_worker,
-    )
     with tqdm(total=len(photos), desc=progress, unit="photo", disable=None if progress else True) as bar:
-        for decoded in loader:
-            good = [(row, photo, width) for row, photo, width in decoded if isinstance(photo, np.ndarray)]
-            skipped = [(row, reason) for row, reason, _ in decoded if isinstance(reason, str)]
+        for part in decoded(photos, longest, batch_size, workers):
+            good = [(row, photo, width) for row, photo, width in part if isinstance(photo, np.ndarray)]
+            skipped = [(row, reason) for row, reason, _ in part if isinstance(reason, str)]
             answers = ensemble([photo for _, photo, _ in good]) if good else None
             scales = np.array([width / photo.shape[1] for _, photo, width in good], float)
             yield Batch(np.array([row for row, *_ in good], int), answers, skipped, scales)
-            bar.update(len(decoded))
+            bar.update(len(part))
 
 
 def collect(photos: Sequence[Photo], ensemble: Ensemble, **kwargs) -> tuple[Answers, list[tuple[int, str]]]:
@@ -124,28 +121,45 @@ def name_of(photo: Photo, position: int) -> str:
     return str(position) if isinstance(photo, np.ndarray) else str(photo)
 
 
+#: A photo's row, the photo as RGB uint8 [H, W, 3] or the reason why there is none, and its width before it was scaled
+#: down.
+Decoded = tuple[int, np.ndarray | str, int]
+
+
+def decoded(
+    photos: Sequence[Photo], longest: int, batch_size: int, workers: int | None = None
+) -> Iterator[list[Decoded]]:
+    """The photos in batches, in their order, a few batches ahead. longest: what sides are scaled down to, pixels;
+    workers: as for `stream`."""
+    workers = default_workers(photos) if workers is None else workers
+    starts = range(0, len(photos), batch_size)
+    parts = (range(start, min(start + batch_size, len(photos))) for start in starts)
+    if not workers:
+        for part in parts:
+            yield [_decode(photos, row, longest) for row in part]
+        return
+    pool = ThreadPoolExecutor(workers, "decode")
+    try:
+        begin = lambda part: [pool.submit(_decode, photos, row, longest) for row in part]  # noqa: E731
+        waiting = deque(map(begin, islice(parts, 1 + AHEAD)))
+        while waiting:
+            yield [one.result() for one in waiting.popleft()]
+            waiting.extend(map(begin, islice(parts, 1)))
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _decode(photos: Sequence[Photo], row: int, longest: int) -> Decoded:
+    photo = photos[row]
+    if not isinstance(photo, np.ndarray):
+        try:
+            photo = read_photo(photo)
+        except FacecomError as error:
+            return row, str(error).removeprefix(f"{photo}: "), 0
+    return row, shrink(photo, longest), photo.shape[1]
+
+
 def default_workers(photos: Sequence[Photo]) -> int:
-    """0 for arrays, a few photos, and where processes are not forked (a user's script may not be importable)."""
+    """Threads that decode these photos: as many as there are cores, `MOST_WORKERS` at most, and none for arrays."""
     paths = sum(not isinstance(photo, np.ndarray) for photo in photos)
-    if paths < WORTH_WORKERS or multiprocessing.get_start_method() != "fork":
-        return 0
-    return usable_workers(min(2, os.cpu_count() or 1))
-
-
-class _Decoded(Dataset):
-    """(row, RGB uint8 photo or the reason why there is none, its width before it was scaled down)."""
-
-    def __init__(self, photos: Sequence[Photo], longest: int):
-        self.photos, self.longest = photos, longest
-
-    def __len__(self) -> int:
-        return len(self.photos)
-
-    def __getitem__(self, row: int) -> tuple[int, np.ndarray | str, int]:
-        photo = self.photos[row]
-        if not isinstance(photo, np.ndarray):
-            try:
-                photo = read_photo(photo)
-            except FacecomError as error:
-                return row, str(error).removeprefix(f"{photo}: "), 0
-        return row, shrink(photo, self.longest), photo.shape[1]
+    return min(MOST_WORKERS, os.cpu_count() or 1) if paths > 1 else 0

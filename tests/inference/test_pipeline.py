@@ -1,3 +1,4 @@
+import threading
 import weakref
 from collections.abc import Sequence
 
@@ -62,7 +63,7 @@ def test_a_batch_without_a_readable_photo_has_no_answers(siamese, photos):
     assert answers.outputs.shape == (1, 128) and np.isnan(answers.outputs).all() and len(skipped) == 1
 
 
-def test_worker_processes_give_the_same(siamese, photos):
+def test_threads_give_the_same(siamese, photos):
     alone, _ = pipeline.collect(photos, siamese, batch_size=2, workers=0)
     together, skipped = pipeline.collect(photos, siamese, batch_size=2, workers=2)
     np.testing.assert_array_equal(alone.outputs, together.outputs)
@@ -90,10 +91,27 @@ def test_an_array_that_is_no_rgb_photo_is_refused(siamese, array, said):
         pipeline.collect([array], siamese)
 
 
-def test_few_photos_and_arrays_need_no_workers():
-    assert pipeline.default_workers(["a"] * 10) == 0
+def test_one_photo_and_arrays_need_no_threads():
+    assert pipeline.default_workers(["a"]) == 0
     assert pipeline.default_workers([np.zeros((2, 2, 3), np.uint8)] * 1000) == 0
-    assert pipeline.default_workers(["a"] * 1000) in (0, 1, 2)
+    assert 1 <= pipeline.default_workers(["a"] * 10) <= pipeline.MOST_WORKERS
+
+
+def test_who_stops_asking_ends_the_threads(photos, monkeypatch):
+    """Photos that nobody has begun are not decoded any more, and no thread is left."""
+    seen = []
+    monkeypatch.setattr(pipeline, "read_photo", lambda path: seen.append(path) or np.zeros((8, 8, 3), np.uint8))
+    parts = pipeline.decoded([str(number) for number in range(100)], 640, 4, workers=2)
+    assert [row for row, _, _ in next(parts)] == [0, 1, 2, 3]
+    parts.close()
+    assert len(seen) <= 4 * (1 + pipeline.AHEAD)
+    assert not any(thread.name.startswith("decode") for thread in threading.enumerate())
+
+
+def test_a_defect_in_a_thread_is_not_a_bad_photo(photos, monkeypatch):
+    monkeypatch.setattr(pipeline, "read_photo", lambda path: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        list(pipeline.decoded(photos, 640, 4, workers=2))
 
 
 class Lazy(Sequence):

@@ -14,9 +14,6 @@ from facecom.inference.corpus.rows import needed, table_of
 from facecom.inference.corpus.shards import Shard, photos_of
 from facecom.inference.gallery.rows import made_by_of
 
-#: Times that a shard is begun where processes that decode its photos die: the last time without such.
-ATTEMPTS = 2
-
 
 class Worker:
     """Called with shards, as Ray calls it: arrays of a batch by name, such as `name`, `offset`, `length`, `photos`.
@@ -47,14 +44,7 @@ class Worker:
 
         names = photos_of(self.todo, shard)
         with local_copies(names) as (paths, failed):
-            for attempt in range(ATTEMPTS):
-                try:
-                    last = {"workers": 0} if attempt == ATTEMPTS - 1 else {}
-                    table = table_of(names, paths, failed, self.siamese, self.made_by, **self.options | last)
-                    break
-                except RuntimeError as error:  # torch's, of a process that was killed: for want of memory, say
-                    if "DataLoader worker" not in str(error) or attempt == ATTEMPTS - 1:
-                        raise
+            table = table_of(names, paths, failed, self.siamese, self.made_by, **self.options)
         with write_whole(self.output / f"{shard.name}.parquet", "wb") as file:
             pyarrow.parquet.write_table(table, file)
         reasons = table["reason"].to_pylist()

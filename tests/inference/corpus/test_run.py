@@ -154,22 +154,6 @@ def test_what_only_bears_a_photos_name_is_a_row_with_a_reason(folder, embed, tmp
     assert table.sha256[[str(folder / f"{name}.jpg") for name in reasons]].isna().all()
 
 
-def test_processes_that_decode_may_die(folder, embed, tmp_path, monkeypatch):
-    real, asked = worker.table_of, []
-
-    def dies_once(*args, **options):
-        asked.append(options["workers"])
-        if len(asked) == 1:
-            raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed.")
-        return real(*args, **options)
-
-    monkeypatch.setattr(worker, "table_of", dies_once)
-    assert embed(folder).photos == 25 and len(asked) == 1 + len(list((tmp_path / "faces").glob("faces-*.parquet")))
-    monkeypatch.setattr(worker, "table_of", lambda *args, **options: 1 / 0)
-    with pytest.raises(ZeroDivisionError):  # a defect is no dead process
-        embed(folder, tmp_path / "other")
-
-
 def test_urls_are_fetched_and_bad_ones_are_rows(folder, embed, tmp_path):
     good = sorted(folder.glob("Drawn_Person_004/*.jpg"))[0]
     listed = tmp_path / "list.txt"
