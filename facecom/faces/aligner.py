@@ -110,6 +110,7 @@ class Aligner:
         glances = [from_afar(finder, part, self.device, self.amp).confidence for part in parts]
         turns = 1 + np.concatenate(glances).reshape(-1, 3).argmax(1)
         found, sure = self._find([views[3 * i + turn - 1] for i, turn in enumerate(turns)])
+        heads = []
         for i, image in enumerate(images):
             if sure[i] >= SURE:
                 landmarks[i], confidence[i] = turned_back(found[i], turns[i], image.shape), sure[i]
@@ -117,9 +118,11 @@ class Aligner:
             seen = detect_all(image, device=self.device, amp=self.amp, model=detector)
             best, count[i] = largest(seen, image.shape), max(1, len(seen.scores))
             if best is not None:
-                again, close = self._find([head(image, seen.landmarks[best])])
-                if close[0] >= SURE:
-                    landmarks[i], confidence[i] = out_of_head(again[0], seen.landmarks[best]), close[0]
+                heads.append((i, seen.landmarks[best]))
+        closer, close = self._find([head(images[i], place) for i, place in heads])
+        for (i, place), points, surer in zip(heads, closer, close, strict=True):
+            if surer >= SURE:
+                landmarks[i], confidence[i] = out_of_head(points, place), surer
         return landmarks, confidence, count
 
     def _crop(self, image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
