@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from facecom.data import archive
-from facecom.errors import FacecomError
+from facecom.errors import FacecomError, FacecomWarning
 
 
 def make_zip(path, names, size=10, top="Comys_Hackathon5/Task_B/"):
@@ -25,13 +25,14 @@ def files_below(folder):
 
 
 @pytest.mark.parametrize("top", ["Comys_Hackathon5/Task_B/", "Task_B/", ""])
-def test_unpack_takes_the_splits_of_the_task(tmp_path, top):
+def test_unpack_takes_the_splits_of_the_task(tmp_path, top, recwarn):
     path = make_zip(tmp_path / "a.zip", [*GOOD], top=top)
     with zipfile.ZipFile(path, "a") as file:
         file.writestr("Comys_Hackathon5/Task_A/train/male/x.jpg", b"")
-        file.writestr(f"__MACOSX/{top}train/Ann/._Ann_0001.jpg", b"")
+        for litter in ("__MACOSX/{}train/Ann/._Ann_0001.jpg", "{}train/.DS_Store", "{}train/Ann/Icon\r"):
+            file.writestr(litter.format(top), b"")
     archive.unpack(path, tmp_path / "data" / "Task_B", "B")
-    assert files_below(tmp_path / "data") == [f"Task_B/{name}" for name in GOOD]
+    assert files_below(tmp_path / "data") == [f"Task_B/{name}" for name in GOOD] and not len(recwarn)
 
 
 def link(name):
@@ -46,6 +47,7 @@ def link(name):
         (zipfile.ZipInfo("Task_B/train/../../../evil.jpg"), "leads outside"),
         (zipfile.ZipInfo("/etc/evil.jpg"), "leads outside"),
         (zipfile.ZipInfo("C:/evil.jpg"), "characters"),
+        ("train/Ann/Ann\n0001.jpg", "characters"),
         (zipfile.ZipInfo("Task_B\\train\\..\\evil.jpg"), "characters"),
         (link("Comys_Hackathon5/Task_B/train/Ann/link.jpg"), "link"),
         ("train/ann/ANN_0001.jpg", "several files of the same name"),
@@ -152,8 +154,7 @@ def test_a_damaged_member(tmp_path, packing):
 
 @pytest.mark.parametrize("packing", PACKINGS)
 def test_any_byte_may_be_damaged(tmp_path, packing):
-    """The archive is unpacked as it was, or refused in one line, and then nothing is left. Names have no checksum: a
-    member whose name is another may be none of the task's."""
+    """The archive is unpacked as it was, or refused in one line, and then nothing is left."""
     path, target = tmp_path / "a.zip", tmp_path / "Task_B"
     contents = packed(path, PACKINGS[packing])
     good, drawn, refused = path.read_bytes(), random.Random(packing), 0
@@ -169,11 +170,81 @@ def test_any_byte_may_be_damaged(tmp_path, packing):
             assert "\n" not in str(error) and str(error).startswith(f"{path}: ")
             assert os.listdir(tmp_path) == ["a.zip"]
             continue
-        found = {name: (target / name).read_bytes() for name in files_below(target)}
-        names = {entry.orig_filename.removeprefix("Task_B/") for entry in zipfile.ZipFile(path).infolist()}
-        assert found == {name: contents[name] for name in contents if name in names}
+        assert {name: (target / name).read_bytes() for name in files_below(target)} == contents
         archive.shutil.rmtree(target)
     assert refused > 20
+
+
+def test_a_bit_of_a_name_is_another(tmp_path):
+    """In the list at the end, of whatever member: it is never left out, nor unpacked under another name."""
+    path = make_zip(tmp_path / "a.zip", ["Task_B/train/Ann/1.jpg", "Task_B/val/Bo/", "Task_B/val/Bo/1.jpg"], top="")
+    with zipfile.ZipFile(path, "a") as file:
+        file.writestr("Task_A/train/male/x.jpg", b"", zipfile.ZIP_DEFLATED)
+    good, drawn = path.read_bytes(), random.Random(0)
+    for entry in zipfile.ZipFile(path).infolist():
+        name = entry.orig_filename.encode()
+        for place in (good.find(name), good.rfind(name)):
+            for letter in range(len(name)):
+                data = bytearray(good)
+                data[place + letter] ^= 1 << drawn.randrange(8)
+                path.write_bytes(data)
+                with pytest.raises(FacecomError, match=r"a\.zip: (not a whole zip archive|refused|neither)"):
+                    archive.unpack(path, tmp_path / "Task_B", "B", quiet=True)
+    assert os.listdir(tmp_path) == ["a.zip"]
+
+
+def test_a_bit_of_a_name_is_another_in_both_places(tmp_path, recwarn):
+    """That cannot be known; what has no place in a task any more is told."""
+    path = make_zip(tmp_path / "a.zip", GOOD, top="Task_B/")
+    good, other = path.read_bytes(), b"Task_B/tsain/Ann/Ann_0001.jpg"
+    path.write_bytes(good.replace(b"Task_B/" + GOOD[0].encode(), other))
+    archive.unpack(path, tmp_path / "Task_B", "B")
+    assert files_below(tmp_path / "Task_B") == GOOD[1:]
+    told = [str(one.message) for one in recwarn if issubclass(one.category, FacecomWarning)]
+    assert told == [f"{path}: 1 file in it is of neither task and left out, such as '{other.decode()}'"]
+
+
+def test_a_list_that_is_shorter_than_it_says(tmp_path):
+    """The length of a member's comment is damaged: it takes those behind it in."""
+    path = make_zip(tmp_path / "a.zip", [*GOOD, "val/Bo/Bo_0002.jpg"], top="Task_B/")
+    data = bytearray(path.read_bytes())
+    third, last = (data.rfind(name.encode()) for name in (GOOD[2], "val/Bo/Bo_0002.jpg"))
+    data[third - 7 - 46 + 32 : third - 7 - 46 + 34] = (last + 18 - third - 18).to_bytes(2, "little")
+    path.write_bytes(data)
+    with pytest.raises(FacecomError, match=r"a\.zip: not a whole zip archive \(4 files announced, 3 listed\)"):
+        archive.unpack(path, tmp_path / "Task_B", "B")
+    assert os.listdir(tmp_path) == ["a.zip"]
+
+
+def test_a_list_of_very_many(tmp_path, monkeypatch):
+    """Large archives tell its length in another place, or, as some packers write them, without its highest bits."""
+    monkeypatch.setattr(zipfile, "ZIP_FILECOUNT_LIMIT", 2)
+    path = make_zip(tmp_path / "a.zip", GOOD)
+    data = bytearray(path.read_bytes())
+    data[-14:-10] = b"\xff\xff\xff\xff"
+    path.write_bytes(data)
+    archive.unpack(path, tmp_path / "Task_B", "B")
+    assert files_below(tmp_path / "Task_B") == GOOD
+    with zipfile.ZipFile(path) as file:
+        assert archive._members_told(file) == 3
+        monkeypatch.setattr(file, "infolist", lambda: [file.filelist[0]] * (65_536 + 3))
+        monkeypatch.setattr(archive, "_members_told", lambda source: 3)
+        archive._check_names(file, path)
+
+
+def test_names_in_an_extra_field(tmp_path, monkeypatch):
+    """From Python 3.12 on they are the members': such a one must not lead outside either."""
+    real = zipfile.ZipInfo._decodeExtra
+
+    def decode(entry, *checksum):
+        real(entry, *checksum)
+        entry.filename = entry.filename.replace("Ann_0001.jpg", "../../../Ann_0001.jpg")
+
+    path = make_zip(tmp_path / "a.zip", GOOD)
+    monkeypatch.setattr(zipfile.ZipInfo, "_decodeExtra", decode)
+    with pytest.raises(FacecomError, match=r"a\.zip: refused, .* leads outside the folder"):
+        archive.unpack(path, tmp_path / "Task_B", "B")
+    assert os.listdir(tmp_path) == ["a.zip"]
 
 
 def test_names_with_null_bytes(tmp_path):
