@@ -1,6 +1,7 @@
 """Photos that went or changed after they were answered for: in the audit, the reports, the contact sheet, the pictures
 that explain, and in training. What is left is said as before, and nothing waits."""
 
+import errno
 import os
 import re
 import shutil
@@ -19,6 +20,7 @@ from facecom.evaluation import protocols
 from facecom.faces import crops
 from facecom.inference import ensemble
 from facecom.report import build, contact_sheet, explain, gender, plots, siamese
+from facecom.training import samples
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="pipes and links as Linux has them")
 
@@ -189,3 +191,36 @@ def test_training_whose_photos_went_says_so_in_one_line(change, workers, at, sam
     assert seen
     assert code == 2 and err.startswith(f"error: {victim}: ") and err.count("\n") == 1, err
     assert err.endswith("; it could be read before: put it back, or begin again without it\n")
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize(
+    "place, named", [("open_photo", "it"), ("open_photo", None), ("reseed", "it"), ("reseed", None)]
+)
+def test_training_whose_photos_the_system_refuses(workers, place, named, sample_b, tmp_path, monkeypatch, capsys):
+    """Whatever raises it, in a worker or here, it is one line, which names the file where anybody knows it."""
+    monkeypatch.setattr(crops, "IN_MEMORY", 0)
+    victim, opened, load = sample_b / "train" / "x.jpg", crops.open_photo, crops.load_crops
+
+    def refused(*args):
+        raise OSError(errno.EIO, "Input/output error", *([str(victim)] if named else []))
+
+    def loaded(*args, **options):
+        found = load(*args, **options)
+        monkeypatch.setattr(crops if place == "open_photo" else samples, place, refused)
+        return found
+
+    monkeypatch.setattr(crops, "_attempt", lambda photo, longest: opened(photo, longest))  # it was good once
+    monkeypatch.setattr("facecom.training.preparation.load_crops", loaded)
+    flags = "--backbone test_convnext --pool map --img_size 32 --align fixed --init none --no-amp --conditions none"
+    flags += f" --epochs 1 --batch_size 4 --workers {workers}"
+    where = ("--data_dir", sample_b, "--run_dir", tmp_path / "run", "--output", tmp_path / "best.pt")
+    code = run("B", *where, *flags.split(), script="train")
+    said = re.fullmatch(
+        r"error: (.*): cannot be read \(Input/output error\): check the disk(.*)\n", capsys.readouterr().err
+    )
+    assert code == 2 and said and not (tmp_path / "best.pt").exists()
+    if named:
+        assert said[1] == str(victim)
+    else:
+        assert os.path.isfile(said[1]) if place == "open_photo" else said[1] == "a file"

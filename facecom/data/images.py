@@ -69,16 +69,22 @@ def read_photo(path: str | os.PathLike) -> np.ndarray:
     except MemoryError:
         reason = "too large for this machine's memory; scale it down"
     except Exception as error:  # decoders raise anything at all for damaged files
-        known = {errno.ELOOP: "links lead in a circle", errno.EIO: "the disk does not give it out (input/output error)"}
-        reason = (
-            known.get(getattr(error, "errno", None) or 0) or f"truncated or damaged ({' '.join(str(error).split())})"
-        )
+        reason = _refused(error) or f"truncated or damaged ({' '.join(str(error).split())})"
     raise FacecomError(f"{path}: {reason}")
 
 
 def _refuse_others(path: str | os.PathLike, mode: int) -> None:
     if not stat.S_ISREG(mode):
         raise FacecomError(f"{path}: {'a folder' if stat.S_ISDIR(mode) else 'a pipe or a device'}, not a photo")
+
+
+def _refused(error: Exception) -> str:
+    """Why the system does not give a file out, `` where it is not the system that raised the error."""
+    number = getattr(error, "errno", None)
+    if number in (None, errno.EINVAL):  # damaged files send decoders to places before their beginning
+        return ""
+    told = str(getattr(error, "strerror", "")).lower()
+    return "links lead in a circle" if number == errno.ELOOP else f"the disk does not give it out ({told})"
 
 
 def _unidentified(path: str | os.PathLike) -> str:

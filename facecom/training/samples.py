@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from facecom.cli import start_worker, usable_workers
 from facecom.data.augmentation import derived_seed, reseed
+from facecom.files import read_errors_named
 
 #: Batches that a worker process has in shared memory at a time: two that wait, and one in use.
 BATCHES_AHEAD = 3
@@ -39,6 +40,7 @@ class Samples(Dataset):
     def __len__(self) -> int:
         return len(self.rows)
 
+    @read_errors_named()
     def __getitem__(self, index: int) -> tuple:
         """(float32 [3, S, S] a view, ..., float32 number, ...)."""
         views = []

@@ -1,3 +1,6 @@
+import errno
+import os
+
 import numpy as np
 import pillow_heif
 import pytest
@@ -125,3 +128,18 @@ def test_a_large_photo_is_scaled_down_before_it_waits_in_a_batch():
 
 def test_a_detector_of_small_faces_sees_more():
     assert longest_side("yunet") > longest_side("finder") == longest_side("off") == 640
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EMFILE])
+def test_a_photo_that_the_system_does_not_give_out(number, tmp_path, monkeypatch):
+    """It need not be damaged: a drive in the network that went is no reason to throw photos away."""
+
+    def refuse(path, flags):
+        raise OSError(number, os.strerror(number), path)
+
+    path = tmp_path / "a.png"
+    Image.new("RGB", (8, 8)).save(path)
+    monkeypatch.setattr(images, "without_waiting", refuse)
+    with pytest.raises(FacecomError) as caught:
+        images.read_photo(path)
+    assert str(caught.value) == f"{path}: the disk does not give it out ({os.strerror(number).lower()})"
