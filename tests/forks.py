@@ -2,6 +2,7 @@
 
 import gc
 import os
+import random
 import signal
 import time
 
@@ -57,3 +58,18 @@ def _die_at(step):
 
     for name in STEPS:
         setattr(os, name, counted(getattr(os, name)))
+
+
+def moments(takes, count=20):
+    """Random moments, in seconds, spread over the time that something takes, in no order."""
+    rng = random.Random(count)
+    found = [takes * (number + rng.random()) / count for number in range(count)]
+    rng.shuffle(found)
+    return found
+
+
+def seconds(call):
+    """How long a forked process takes for it."""
+    began = time.monotonic()
+    assert forked(call) == 0
+    return time.monotonic() - began

@@ -1,15 +1,12 @@
 """Killed at any moment: no file is ever broken, and what is started again ends as if nothing had happened."""
 
 import csv
-import http.server
 import os
 import random
 import resource
 import subprocess
 import sys
-import threading
 import time
-import zipfile
 
 import pytest
 import torch
@@ -19,7 +16,6 @@ from forks import forked
 from scripts import ROOT, rows_of, run
 
 from facecom import files
-from facecom.data import archive, fetch
 from facecom.errors import FacecomError
 from facecom.files import write_whole
 from facecom.models import checkpoint
@@ -121,65 +117,6 @@ def test_what_another_is_writing_stays(tmp_path):
         with write_whole(tmp_path / "b") as other:
             other.write("whole")
     assert (tmp_path / "a").read_text() == "half" and (tmp_path / "b").read_text() == "whole"
-
-
-CONTENT = os.urandom(1 << 21)
-
-
-class Slow(http.server.BaseHTTPRequestHandler):
-    """A server of one file that takes its time and goes on where it is asked to."""
-
-    def do_GET(self):
-        asked = self.headers.get("Range")
-        start = int(asked.removeprefix("bytes=").rstrip("-")) if asked else 0
-        end = start >= len(CONTENT)
-        self.send_response(416 if end else 206 if asked else 200)
-        self.send_header("Content-Range", f"bytes {'*' if end else f'{start}-{len(CONTENT) - 1}'}/{len(CONTENT)}")
-        self.send_header("Content-Length", str(len(CONTENT) - start if not end else 0))
-        self.end_headers()
-        for place in range(start, len(CONTENT), 1 << 17):
-            self.wfile.write(CONTENT[place : place + (1 << 17)])
-            time.sleep(0.02)
-
-    def log_message(self, *args):
-        pass
-
-    def handle(self):
-        try:
-            super().handle()
-        except OSError:  # the other side was killed
-            pass
-
-
-def test_a_download_killed_ten_times_comes_whole(tmp_path, monkeypatch):
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    path, rng, kills = tmp_path / "file.bin", random.Random(0), 0
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Slow) as server:
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-        url = f"http://127.0.0.1:{server.server_port}/file"
-        for step in range(1, 11):
-            how = {"die_at": step} if step < 6 else {"die_after": rng.uniform(0, 0.3)}
-            kills += forked(lambda: fetch.fetch(url, path, "do without", quiet=True), **how) == 137
-            assert not path.exists() or path.read_bytes() == CONTENT
-        fetch.fetch(url, path, "do without", quiet=True)
-        server.shutdown()
-    assert kills >= 2 and path.read_bytes() == CONTENT
-    assert sorted(os.listdir(tmp_path)) == ["file.bin", "file.bin.json"]
-
-
-def test_an_archive_whose_unpacking_is_killed(tmp_path):
-    with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
-        for number in range(20):
-            file.writestr(f"Task_B/{('train', 'val')[number % 2]}/Ann/{number}.jpg", os.urandom(1000))
-    target, kills = tmp_path / "data" / "Task_B", 0
-    for step in range(1, 40):
-        code = forked(lambda: archive.unpack(tmp_path / "a.zip", target, "B", quiet=True), die_at=step)
-        if target.exists() and any(target.iterdir()):
-            assert sum(path.is_file() for path in target.rglob("*")) == 20
-            break
-        kills += code == 137
-    assert kills >= 3
-    assert [path.name for path in target.parent.iterdir()] == ["Task_B"]
 
 
 @pytest.mark.parametrize("mode", ["w", "wb"])

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from forks import forked
+from forks import forked, moments, seconds
 from scripts import ROOT, rows_of, run
 
 from facecom import files
@@ -82,6 +82,29 @@ def test_an_answer_with_a_report_killed_again_and_again(sample_b, siamese_file, 
     assert forked(lambda: test(cut)) == 0
     assert rows_of(cut / "out.csv") == rows_of(tmp_path / "whole" / "out.csv")
     assert names_in(cut) == names_in(tmp_path / "whole")
+
+
+def test_an_answer_killed_at_twenty_random_moments(sample_b, siamese_file, tmp_path):
+    """An older answer stays until the new one is whole; the same command then ends as if nothing had happened."""
+
+    def test(folder):
+        flags = ["--img_dir", sample_b / "val", "--weights", siamese_file, "--workers", 0, "--no-amp"]
+        assert run("B", *flags, "--output", folder / "out.csv") == 0
+
+    test(tmp_path / "whole")  # here: what it imports, the forked need not
+    takes = seconds(lambda: test(tmp_path / "again"))
+    truth, older = (tmp_path / "whole" / "out.csv").read_text(), "an older result\n"
+    cut, kills, tried = tmp_path / "cut", 0, iter(moments(takes) + moments(takes, 200))
+    cut.mkdir()
+    while kills < 20:
+        (cut / "out.csv").write_text(older)
+        code = forked(lambda: test(cut), die_after=next(tried))
+        assert code in (0, 137)
+        kills += code == 137
+        found = (cut / "out.csv").read_text()
+        assert found == truth or (code == 137 and found == older)
+    assert forked(lambda: test(cut)) == 0
+    assert (cut / "out.csv").read_text() == truth and names_in(cut) == names_in(tmp_path / "whole")
 
 
 def enrol_and_kill(weights, people, folder):
