@@ -5,10 +5,9 @@ Importing this module does not import torch: `--help` is instant.
 
 import argparse
 import contextlib
+import ctypes
 import errno
 import logging
-import math
-import multiprocessing
 import os
 import platform
 import signal
@@ -17,7 +16,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import yaml
 
@@ -34,8 +33,8 @@ ALIGNMENTS = ("finder", "yunet", "fixed", "off")
 
 DEFAULT_ALIGN = "finder" if (Path(__file__).parent / "weights" / "landmarks.pt").exists() else "fixed"
 
-#: Where Linux keeps what processes share.
-SHARED = "/dev/shm"
+#: Of <malloc.h>: from how many bytes on freed memory is given back (M_TRIM_THRESHOLD, M_MMAP_THRESHOLD), and how many.
+MALLOC_THRESHOLDS, KEPT = (-1, -3), 1 << 29
 
 #: What NumPy and torch both take.
 HIGHEST_SEED = 2**63 - 1
@@ -233,38 +232,15 @@ def save_settings(path: str | Path, args: argparse.Namespace) -> None:
         yaml.safe_dump(settings, file, sort_keys=True)
 
 
-def start_worker(_: int) -> None:
-    """What a worker process does first (`worker_init_fn`): it decodes with one thread, and where its reader ends in the
-    middle of a batch it has nothing to say: the thread that hands batches on would print the broken connection."""
-    import cv2
-
-    cv2.setNumThreads(0)
-    sys.excepthook = _unless_hung_up
-
-
-def _unless_hung_up(kind: type[BaseException], error: BaseException, trace: Any) -> None:
-    if not issubclass(kind, (OSError, EOFError)):
-        sys.__excepthook__(kind, error, trace)
-
-
-def usable_workers(workers: int, each: int = 0) -> int:
-    """As many worker processes as asked for, or as few as the machine's shared memory has room for, with a warning: in
-    containers it may be small or missing. each: bytes that one of them shares."""
-    if not workers:
-        return 0
+def keep_freed_memory() -> bool:
+    """Let this process keep the memory that a layer of a network has freed for the next one: what the system gets back
+    it hands out again page by page, which takes a tenth of a run. For processes that only answer. Returns whether the C
+    library can (GNU's from 2.35 on)."""
     try:
-        multiprocessing.get_context().Semaphore()
-        memory = os.statvfs(SHARED) if each and os.path.isdir(SHARED) else None
-        free = memory.f_bavail * memory.f_frsize if memory else math.inf
-    except (OSError, ImportError):
-        free, each = 0, 1
-    fit = workers if workers * each <= free else int(free // each)
-    if fit < workers:
-        text = (
-            f"little shared memory ({SHARED}): {fit or 'no'} worker processes in place of {workers}, so it takes longer"
-        )
-        warnings.warn(text, FacecomWarning, stacklevel=2)
-    return fit
+        set_option = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError, TypeError):  # another library; Windows
+        return False
+    return all([set_option(parameter, KEPT) for parameter in MALLOC_THRESHOLDS])
 
 
 def pick_device(name: str = "auto") -> "torch.device":

@@ -4,37 +4,16 @@ import os
 import shutil
 import subprocess
 import sys
-from types import SimpleNamespace
 
 import pytest
 import torch
 from cuts import same_run, train
 from scripts import ROOT, rows_of
 
-from facecom import cli
-from facecom.errors import FacecomWarning
-
 
 @pytest.fixture(autouse=True)
 def one_thread():
     torch.set_num_threads(1)
-
-
-def test_as_many_workers_as_shared_memory_has_room_for(monkeypatch):
-    monkeypatch.setattr(cli.os, "statvfs", lambda place: SimpleNamespace(f_bavail=1000, f_frsize=4096))
-    monkeypatch.setattr(cli.os.path, "isdir", lambda place: True)
-    assert cli.usable_workers(0) == 0 and cli.usable_workers(4) == 4 and cli.usable_workers(4, 1_000_000) == 4
-    with pytest.warns(FacecomWarning, match="little shared memory .*: 2 worker processes in place of 4"):
-        assert cli.usable_workers(4, 2_000_000) == 2
-    with pytest.warns(FacecomWarning, match="no worker processes in place of 4"):
-        assert cli.usable_workers(4, 5_000_000) == 0
-
-    def none(*_):
-        raise OSError(38, "Function not implemented")
-
-    monkeypatch.setattr(cli.multiprocessing, "get_context", lambda: SimpleNamespace(Semaphore=none))
-    with pytest.warns(FacecomWarning, match="no worker processes in place of 4"):
-        assert cli.usable_workers(4) == 0
 
 
 @pytest.mark.slow

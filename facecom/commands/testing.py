@@ -106,6 +106,8 @@ def set_up(args: argparse.Namespace, task: str, here: Path, normalize: bool = Fa
     device = cli.pick_device(args.device)
     if args.recipe == "published":
         args.align, args.batch_size, args.workers, args.amp, args.same_photo = "off", 32, 2, False, "off"
+    else:
+        cli.keep_freed_memory()
     amp = cli.pick_amp(args.amp, device)
     if args.recipe == "published" and not args.weights:
         print("no --weights: the published network with random weights, to measure time; its answers mean nothing")

@@ -1,17 +1,24 @@
 """Augmented views of crops for training, which depend on seeds alone."""
 
 import math
+import multiprocessing
+import os
 import sys
+import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import albumentations as A
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from facecom.cli import start_worker, usable_workers
 from facecom.data.augmentation import derived_seed, reseed
+from facecom.errors import FacecomWarning
 from facecom.files import read_errors_named
+
+#: Where Linux keeps what processes share.
+SHARED = "/dev/shm"
 
 #: Batches that a worker process has in shared memory at a time: two that wait, and one in use.
 BATCHES_AHEAD = 3
@@ -75,3 +82,37 @@ def evaluation_batches(
     """Batches (float32 [B, 3, S, S],) of all crops in their order, as they are."""
     samples = Samples(crops, {"eval": transform}, ["eval"] * len(crops), np.arange(len(crops))[:, None])
     return batches(samples, batch_size, workers=workers, device=device)
+
+
+def start_worker(_: int) -> None:
+    """What a worker process does first (`worker_init_fn`): it decodes with one thread, and where its reader ends in the
+    middle of a batch it has nothing to say: the thread that hands batches on would print the broken connection."""
+    import cv2
+
+    cv2.setNumThreads(0)
+    sys.excepthook = _unless_hung_up
+
+
+def _unless_hung_up(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+    if not issubclass(kind, (OSError, EOFError)):
+        sys.__excepthook__(kind, error, trace)
+
+
+def usable_workers(workers: int, each: int = 0) -> int:
+    """As many worker processes as asked for, or as few as the machine's shared memory has room for, with a warning: in
+    containers it may be small or missing. each: bytes that one of them shares."""
+    if not workers:
+        return 0
+    try:
+        multiprocessing.get_context().Semaphore()
+        memory = os.statvfs(SHARED) if each and os.path.isdir(SHARED) else None
+        free = memory.f_bavail * memory.f_frsize if memory else math.inf
+    except (OSError, ImportError):
+        free, each = 0, 1
+    fit = workers if workers * each <= free else int(free // each)
+    if fit < workers:
+        text = (
+            f"little shared memory ({SHARED}): {fit or 'no'} worker processes in place of {workers}, so it takes longer"
+        )
+        warnings.warn(text, FacecomWarning, stacklevel=2)
+    return fit
