@@ -45,7 +45,8 @@ class Case:
 
     align: how the face is found; mirror: whether both networks see the mirror image too (None: what their files say);
     same_photo: whether two files may be one photograph; clean: whether impulse noise is taken off first;
-    overexposure: whether the gender network adds what its file stores for white crops.
+    overexposure: whether the gender network adds what its file stores for white crops: those of version 0.1.0 do
+    (`--gender_weights`).
     """
 
     align: str | None = None
