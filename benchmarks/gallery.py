@@ -20,13 +20,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks import commands, search  # noqa: E402
+from benchmarks import commands  # noqa: E402
 from facecom import cli  # noqa: E402
 from facecom.data.folders import split_folders, task_b_table  # noqa: E402
 from facecom.evaluation import results  # noqa: E402
-from facecom.inference import ensemble  # noqa: E402
-from facecom.inference.corpus.rows import schema_of  # noqa: E402
-from facecom.inference.gallery.rows import made_by_of  # noqa: E402
 
 ENROLL = commands.ROOT / "comsys-hackathon-taskB" / "enroll.py"
 
@@ -45,6 +42,11 @@ def write_corpus(folder: Path, count: int, data_dir: str) -> None:
     """Parquet files with `count` simulated faces, of `EACH` photos a person."""
     import pyarrow as pa
     import pyarrow.parquet
+
+    from benchmarks import search
+    from facecom.inference import ensemble
+    from facecom.inference.corpus.rows import schema_of
+    from facecom.inference.gallery.rows import made_by_of
 
     embeddings, people = search.real_embeddings(data_dir)
     simulated = search.Spread(embeddings, people).photos(count // EACH, EACH, seed=0)
@@ -74,7 +76,8 @@ def steps(args: argparse.Namespace, place: Path) -> Iterator[tuple[str, int, int
     corpus, photos, probes = (place / name for name in ("corpus", "photos", "probes"))
     for folder in (corpus, photos, probes):
         folder.mkdir()
-    write_corpus(corpus, args.faces, args.data_dir)
+    # In a process of its own: a command's peak memory would begin with that of the process that starts it.
+    commands.run([__file__, "--data_dir", args.data_dir, "--faces", args.faces, "--corpus", corpus])
     photos_of(args.data_dir, TWICE, photos)
     val = task_b_table(split_folders(args.data_dir, "B")[1])
     clean = val[val["condition"] == "clean"]
@@ -93,6 +96,8 @@ def steps(args: argparse.Namespace, place: Path) -> Iterator[tuple[str, int, int
 
 
 def main(args: argparse.Namespace) -> None:
+    if args.corpus:
+        return write_corpus(args.corpus, args.faces, args.data_dir)
     rows = []
     with tempfile.TemporaryDirectory() as place:
         for step, gallery, faces, argv in steps(args, Path(place)):
@@ -109,6 +114,7 @@ def get_args_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data_dir", type=Path, required=True, help="FACECOM Task B: train/ and val/")
     parser.add_argument("--faces", type=int, default=100_000, help="in the large gallery (default: 100000)")
+    parser.add_argument("--corpus", type=Path, help="for this script itself: write the corpus here")
     parser.add_argument("--output", default="results/gallery.csv", help="CSV file to write")
     return parser
 

@@ -5,7 +5,7 @@ python benchmarks/speed.py                                # on drawn people
 python benchmarks/speed.py --img_dir data/Task_B/val --edgeface edgeface_xs_q.pt --onnx mobilefacenet.onnx
 
 A row a measurement: `measurement,device,threads,photos,photos_per_second,peak_memory_mb`. Each runs in a process of its
-own, so that its memory is its own (decoding processes not counted). The median of `--repeat` runs after a first one.
+own, so that its memory is its own. The median of `--repeat` runs after a first one.
 `frames of five faces`: from 1280 x 720 pixels in memory to embeddings, drawn people; photos are frames there.
 """
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import facecom
-from benchmarks import gallery
+from benchmarks import gallery, search
 
 pytest.importorskip("lancedb", reason="needs the extra gallery")
 pytest.importorskip("pyarrow", reason="needs the extra ray")
@@ -15,7 +15,7 @@ def test_a_gallery_takes_the_simulated_faces(tmp_path, monkeypatch):
     people = np.repeat(np.arange(200), 2)
     real = rng.normal(size=(200, 128))[people] + 0.5 * rng.normal(size=(400, 128))
     real = (real / np.linalg.norm(real, axis=1, keepdims=True)).astype(np.float32)
-    monkeypatch.setattr(gallery.search, "real_embeddings", lambda _: (real, people))
+    monkeypatch.setattr(search, "real_embeddings", lambda _: (real, people))
     monkeypatch.setattr(gallery, "SHARD", 4)
     (tmp_path / "corpus").mkdir()
     gallery.write_corpus(tmp_path / "corpus", 50, tmp_path)
