@@ -45,6 +45,15 @@ SETTINGS = "args.yaml"
 #: What is wrong with a path itself, wherever it is looked at: of Python before 3.14, `Path.is_dir` lets these through.
 PATH_ERRORS = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP)
 
+#: What the machine runs out of, or what fails in it, with or without a file's name, and what to do.
+MACHINE_ERRORS = {
+    errno.EIO: "check the disk",
+    errno.ESTALE: "check the drive in the network",
+    errno.EMFILE: "raise the limit of open files (ulimit -n)",
+    errno.ENFILE: "close other programs",
+    errno.ENOMEM: "close other programs, or give a smaller --batch_size",
+}
+
 
 class HelpFormatter(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):
     """The lines of the description as they are, and the default of every flag that does not say it itself."""
@@ -100,9 +109,10 @@ def run(
 ) -> None:
     """Parse the command line, call `main(args)` and leave the process with its return value, 0 where that is no number.
 
-    FacecomWarning becomes one line `note: ...` on stderr, FacecomError, and a path that the system refuses
-    (`PATH_ERRORS`), one line `error: ...` and exit code 2; Ctrl-C exits with 130, SIGTERM with 143. Who reads the
-    output through a pipe may leave (`| head`): the work goes on. Anything else is a defect and shows its traceback.
+    FacecomWarning becomes one line `note: ...` on stderr; FacecomError, a path that the system refuses (`PATH_ERRORS`)
+    and a machine that fails (`MACHINE_ERRORS`) one line `error: ...` and exit code 2; Ctrl-C exits with 130, SIGTERM
+    with 143. Who reads the output through a pipe may leave (`| head`): the work goes on. Anything else is a defect and
+    shows its traceback.
     """
     parser.formatter_class = HelpFormatter
     usual = warnings.formatwarning
@@ -118,8 +128,9 @@ def run(
         code = ended.code if isinstance(ended.code, int) else 0
         raise
     except (FacecomError, OSError) as error:
-        if isinstance(error, OSError) and (error.filename is None or error.errno not in PATH_ERRORS):
-            raise
+        if isinstance(error, OSError) and error.errno not in MACHINE_ERRORS:
+            if error.filename is None or error.errno not in PATH_ERRORS:
+                raise
         print(f"error: {_said_by(error)}", file=sys.stderr)
         code = 2
     except (KeyboardInterrupt, Terminated, RuntimeError) as error:
@@ -137,7 +148,9 @@ def _said_by(error: FacecomError | OSError) -> str:
     """Its line; of an error in a worker process, torch would tell the way that it came, too."""
     text = str(error)
     if isinstance(error, OSError):
-        text = f"{os.fsdecode(error.filename)}: {str(error.strerror).lower()}: check the path"
+        place = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+        remedy = MACHINE_ERRORS.get(error.errno or 0, "check the path")
+        text = f"{place}{str(error.strerror).lower()}: {remedy}"
     text = text.encode("utf-8", "backslashreplace").decode()  # names need not be text
     return text.rpartition("FacecomError: ")[2].strip() if text.startswith("Caught FacecomError in") else text
 

@@ -166,6 +166,19 @@ def test_a_path_that_the_system_refuses_is_one_line_and_other_errors_are_defects
         cli.run(nameless, parser(), [])
 
 
+@pytest.mark.parametrize("number", cli.MACHINE_ERRORS)
+@pytest.mark.parametrize("name", [None, "a photo.jpg"])
+def test_a_machine_that_fails_is_one_line_with_what_to_do(number, name, capsys):
+    def main(args):
+        raise OSError(number, os.strerror(number), *[name] * (name is not None))
+
+    with pytest.raises(SystemExit) as left:
+        cli.run(main, parser(), [])
+    place = f"{name}: " if name else ""
+    expected = f"error: {place}{os.strerror(number).lower()}: {cli.MACHINE_ERRORS[number]}\n"
+    assert (left.value.code, capsys.readouterr().err) == (2, expected)
+
+
 KEEPING = """
 import resource
 import numpy as np
