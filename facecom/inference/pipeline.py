@@ -8,7 +8,7 @@ several machines.
 import os
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 
@@ -139,8 +139,11 @@ def decoded(
             yield [_decode(photos, row, longest) for row in part]
         return
     pool = ThreadPoolExecutor(workers, "decode")
+
+    def begin(part: range) -> list[Future[Decoded]]:
+        return [pool.submit(_decode, photos, row, longest) for row in part]
+
     try:
-        begin = lambda part: [pool.submit(_decode, photos, row, longest) for row in part]  # noqa: E731
         waiting = deque(map(begin, islice(parts, 1 + AHEAD)))
         while waiting:
             yield [one.result() for one in waiting.popleft()]
