@@ -56,9 +56,9 @@ def test_a_corpus_killed_again_and_again_has_the_same_rows(sample_b, siamese_fil
     assert forked(lambda: corpus(tmp_path / "again")) == 0
     takes = time.monotonic() - began
     truth, cut = rows_in(tmp_path / "whole"), tmp_path / "cut"
-    rng, kills, seen, code = random.Random(0), 0, [], None
+    rng, kills, seen, code, latest = random.Random(0), 0, [], None, takes
     for attempt in range(90):
-        how = {"die_at": 1 + 2 * attempt} if attempt < 6 else {"die_after": rng.uniform(takes / 4, takes)}
+        how = {"die_at": 1 + 2 * attempt} if attempt < 6 else {"die_after": rng.uniform(latest / 4, latest)}
         code = forked(lambda: corpus(cut), **(how if kills < 20 else {}))
         assert code in (0, 137)
         kills += code == 137
@@ -67,7 +67,8 @@ def test_a_corpus_killed_again_and_again_has_the_same_rows(sample_b, siamese_fil
         seen.append(len(rows))
         if code == 0 and kills >= 20:
             break
-        if code == 0:  # done before it was to be killed: once more, from a part of it
+        if code == 0:  # done before it was to be killed: once more, from a part of it, and sooner
+            latest *= 0.8
             for path in sorted(cut.glob("faces-*.parquet"))[::2]:
                 path.unlink()
     assert code == 0 and kills >= 20, seen
@@ -190,9 +191,9 @@ def enrol_and_kill(weights, folder):
     takes = (time.monotonic() - began) / 2
     truth = pd.concat([dumped(folder / "before.lance"), dumped(folder / "now.lance")])
     assert len(truth) == 2 * SHARDS * ROWS
-    rng, kills, there, least = random.Random(1), 0, [], 0
+    rng, kills, there, least, latest = random.Random(1), 0, [], 0, takes
     for attempt in range(90):
-        how = {"die_after": rng.uniform(0.2, 1) * takes} if kills < 20 else {}
+        how = {"die_after": rng.uniform(0.2, 1) * latest} if kills < 20 else {}
         code = forked(lambda: enrol("now", folder / "cut.lance"), **how)
         assert code in (0, 137), code
         kills += code == 137
@@ -205,6 +206,7 @@ def enrol_and_kill(weights, folder):
             assert there[-1] == SHARDS * ROWS
             if kills >= 20:
                 break
+            latest *= 0.8  # done before it was to be killed
             os.rename(folder / "cut.lance", folder / f"done{attempt}.lance")
             least = SHARDS * ROWS - least  # every other time
             if least:
