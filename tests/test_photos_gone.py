@@ -15,12 +15,13 @@ from scripts import run
 from test_changing_photos import CHANGES, another, cut, longer
 
 from facecom.data import audit as auditing
+from facecom.data import images
 from facecom.errors import FacecomWarning
 from facecom.evaluation import protocols
 from facecom.faces import crops
 from facecom.inference import ensemble
 from facecom.report import build, contact_sheet, explain, gender, plots, siamese
-from facecom.training import samples
+from facecom.training import loop
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="pipes and links as Linux has them")
 
@@ -194,33 +195,25 @@ def test_training_whose_photos_went_says_so_in_one_line(change, workers, at, sam
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize(
-    "place, named", [("open_photo", "it"), ("open_photo", None), ("reseed", "it"), ("reseed", None)]
-)
-def test_training_whose_photos_the_system_refuses(workers, place, named, sample_b, tmp_path, monkeypatch, capsys):
-    """Whatever raises it, in a worker or here, it is one line, which names the file where anybody knows it."""
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE])
+def test_training_whose_photos_the_disk_refuses(workers, number, sample_b, tmp_path, monkeypatch, capsys):
+    """Photos that could be read before: in a worker or here, it is one line, which names the file."""
     monkeypatch.setattr(crops, "IN_MEMORY", 0)
-    victim, opened, load = sample_b / "train" / "x.jpg", crops.open_photo, crops.load_crops
+    real = loop.open_data
 
-    def refused(*args):
-        raise OSError(errno.EIO, "Input/output error", *([str(victim)] if named else []))
+    def refused(file):
+        raise OSError(number, os.strerror(number))
 
-    def loaded(*args, **options):
-        found = load(*args, **options)
-        monkeypatch.setattr(crops if place == "open_photo" else samples, place, refused)
+    def opened(*args):
+        found = real(*args)
+        monkeypatch.setattr(images, "_open", refused)
         return found
 
-    monkeypatch.setattr(crops, "_attempt", lambda photo, longest: opened(photo, longest))  # it was good once
-    monkeypatch.setattr("facecom.training.preparation.load_crops", loaded)
+    monkeypatch.setattr(loop, "open_data", opened)
     flags = "--backbone test_convnext --pool map --img_size 32 --align fixed --init none --no-amp --conditions none"
     flags += f" --epochs 1 --batch_size 4 --workers {workers}"
     where = ("--data_dir", sample_b, "--run_dir", tmp_path / "run", "--output", tmp_path / "best.pt")
     code = run("B", *where, *flags.split(), script="train")
-    said = re.fullmatch(
-        r"error: (.*): cannot be read \(Input/output error\): check the disk(.*)\n", capsys.readouterr().err
-    )
-    assert code == 2 and said and not (tmp_path / "best.pt").exists()
-    if named:
-        assert said[1] == str(victim)
-    else:
-        assert os.path.isfile(said[1]) if place == "open_photo" else said[1] == "a file"
+    reason = re.escape(f"the disk does not give it out ({os.strerror(number).lower()})")
+    said = re.fullmatch(rf"error: (.*): {reason}; it could be read before: .*\n", capsys.readouterr().err)
+    assert code == 2 and said and os.path.isfile(said[1]) and not (tmp_path / "best.pt").exists()

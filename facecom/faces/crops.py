@@ -18,7 +18,6 @@ from facecom.data.images import LONGEST_SIDE, longest_side, read_photo, shrink
 from facecom.errors import FacecomError
 from facecom.faces.aligner import Aligner
 from facecom.faces.alignment import align
-from facecom.files import read_errors_named
 
 #: Crops that take more bytes than this stay on the disk and are cut again whenever they are needed.
 IN_MEMORY = 2 * 2**30
@@ -55,9 +54,7 @@ class Crops(Sequence):
         if self.array is not None:
             return self.array[index]
         try:
-            photo = self.photos[index]
-            with read_errors_named(None if isinstance(photo, bytes) else photo):
-                photo = open_photo(photo, self.longest)
+            photo = open_photo(self.photos[index], self.longest)
         except FacecomError as error:
             if self.names is not None:
                 raise FacecomError(f"{self.names[index]}: {error}: take the row out, or mend it") from error

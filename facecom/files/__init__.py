@@ -241,18 +241,6 @@ def write_error(path: str | os.PathLike, error: OSError) -> str:
     return f"cannot write {path}: {remedies.get(error.errno or 0, str(error.strerror or error))}"
 
 
-@contextlib.contextmanager
-def read_errors_named(path: str | os.PathLike | None = None) -> Iterator[None]:
-    """What the system refuses to read, as a FacecomError that names the file, or else `path`. Of an error in a worker
-    process torch hands on the text alone: an OSError would have lost its file."""
-    try:
-        yield
-    except OSError as error:
-        named = path if error.filename is None else error.filename
-        named = os.fsdecode(named) if isinstance(named, str | bytes | os.PathLike) else "a file"
-        raise FacecomError(f"{named}: cannot be read ({error.strerror or error}): check the disk") from error
-
-
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)

@@ -27,7 +27,7 @@ BATCH_SIZE = 64
 #: Batches that are decoded while another is answered for.
 AHEAD = 2
 
-#: The most threads that decode by default: large photos are decoded no faster than a core a photo.
+#: The most threads that decode by default: each holds a whole photo, however large.
 MOST_WORKERS = 8
 
 BATCH_SIZE_YUNET = 16

@@ -15,7 +15,6 @@ from torch.utils.data import DataLoader, Dataset
 
 from facecom.data.augmentation import derived_seed, reseed
 from facecom.errors import FacecomWarning
-from facecom.files import read_errors_named
 
 #: Where Linux keeps what processes share.
 SHARED = "/dev/shm"
@@ -47,7 +46,6 @@ class Samples(Dataset):
     def __len__(self) -> int:
         return len(self.rows)
 
-    @read_errors_named()
     def __getitem__(self, index: int) -> tuple:
         """(float32 [3, S, S] a view, ..., float32 number, ...)."""
         views = []
