@@ -66,10 +66,15 @@ def legend(found: Found, protocol: str, metric: str) -> dict[str, str]:
     return {c: f"{c}  {figure(row)}" for c, row in of_metric(found, protocol, metric).items()}
 
 
-def lowest(rows: Mapping[str, dict]) -> dict | None:
-    """The row of the hardest condition (`all` is none); None where every figure is undefined."""
-    known = [row for c, row in rows.items() if c != "all" and not np.isnan(row["value"])]
-    return min(known, key=lambda row: row["value"], default=None)
+def hardest(found: Found, protocol: str, metric: str, text: str, unit: str) -> list[tuple[str, str, str]]:
+    """The tile of the condition with the lowest figure (`all` is none); no tile where there is only one condition: its
+    figure stands on another."""
+    rows = {condition: row for condition, row in of_metric(found, protocol, metric).items() if condition != "all"}
+    if len(rows) == 1:
+        return []
+    known = [row for row in rows.values() if not np.isnan(row["value"])]
+    row = min(known, key=lambda row: row["value"], default=None)
+    return [tile(row, f"{text} in the hardest condition, {row['condition'] if row else 'any condition'}", unit)]
 
 
 def worst_errors(table: pd.DataFrame, errors: Sequence[Error], title: Callable[[Error], str], empty: str) -> list[str]:
