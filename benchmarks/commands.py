@@ -74,11 +74,13 @@ def photos(args) -> list[str]:
 
 
 def passes(args) -> Callable:
-    """The forward passes that a photo costs, on pictures in memory: the finder's first, the encoder's as stored."""
+    """The forward passes that a photo costs, on pictures in memory: the finder's first, the encoder's as stored; by as
+    many threads as `test.py` has."""
     import numpy as np
 
     from facecom.faces import finder
-    from facecom.inference import ensemble
+    from facecom.inference import ensemble, pipeline
+    from facecom.threads import side_by_side
 
     made = ensemble.load([], "siamese", amp=half())
     network = finder._shipped_finder("cpu")
@@ -86,12 +88,11 @@ def passes(args) -> Callable:
     crops = np.zeros((BATCH, *[made.members[0].preprocessing["size"]] * 2, 3), np.uint8)
     count = len(photos(args)) // BATCH + 1
 
-    def work():
-        for _ in range(count):
-            finder.look(network, pictures, amp=half())
-            made.members[0].forward(crops)
+    def both(_: int) -> None:
+        finder.look(network, pictures, amp=half())
+        made.members[0].forward(crops)
 
-    return work
+    return lambda: list(side_by_side(both, range(count), pipeline.default_workers()))
 
 
 def mobilefacenet(args) -> Callable:

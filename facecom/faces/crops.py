@@ -1,8 +1,6 @@
 """The aligned crops of many photos, found once."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 
 import cv2
 import numpy as np
@@ -16,8 +14,9 @@ from facecom.conditions.jpeg import through_jpeg
 from facecom.data.augmentation import derived_seed
 from facecom.data.images import LONGEST_SIDE, longest_side, read_photo, shrink
 from facecom.errors import FacecomError
-from facecom.faces.aligner import Aligner
+from facecom.faces.aligner import Aligned, Aligner
 from facecom.faces.alignment import align
+from facecom.threads import side_by_side
 
 #: Crops that take more bytes than this stay on the disk and are cut again whenever they are needed.
 IN_MEMORY = 2 * 2**30
@@ -85,22 +84,27 @@ def load_crops(
 ) -> tuple[pd.DataFrame, Crops]:
     """Find and cut the face of every photo of a table, once. Returns the rows that could be read, and their crops.
 
-    table: a column `path` (or `image`, encoded bytes). Says how many files could not be read, and why the first ones.
+    table: a column `path` (or `image`, encoded bytes); workers: threads. Says how many files could not be read, and
+    why the first ones.
     Raises FacecomError when none could.
     """
     photos = table["image" if "image" in table else "path"].tolist()
     keep_all = len(photos) * 3 * aligner.size**2 <= IN_MEMORY
     longest = longest_side(aligner.mode)
+    starts = range(0, len(photos), CHUNK)
     found, landmarks, crops, failures = [], [], [], []
+
+    def search(start: int) -> tuple[list[np.ndarray | FacecomError], Aligned | None]:
+        opened = [_attempt(photo, longest) for photo in photos[start : start + CHUNK]]
+        good = [one for one in opened if isinstance(one, np.ndarray)]
+        return opened, aligner(good) if good else None
+
     bar = tqdm(total=len(photos), desc=f"faces of {name}", unit="photo", disable=quiet or None, leave=False)
-    with ThreadPoolExecutor(max(1, workers)) as threads, bar:
-        for start in range(0, len(photos), CHUNK):
-            opened = list(threads.map(partial(_attempt, longest=longest), photos[start : start + CHUNK]))
+    with bar:
+        for start, (opened, aligned) in zip(starts, side_by_side(search, starts, workers), strict=True):
             failures += [str(one) for one in opened if isinstance(one, FacecomError)]
-            good = [i for i, one in enumerate(opened) if isinstance(one, np.ndarray)]
-            if good:
-                aligned = aligner([one for one in opened if isinstance(one, np.ndarray)])
-                found += [start + i for i in good]
+            if aligned is not None:
+                found += [start + i for i, one in enumerate(opened) if isinstance(one, np.ndarray)]
                 landmarks.append(aligned.landmarks)
                 crops += [aligned.crops] if keep_all else []
             bar.update(len(opened))

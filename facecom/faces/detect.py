@@ -53,9 +53,16 @@ class Faces(NamedTuple):
 def frames_of(landmarks: np.ndarray) -> np.ndarray:
     """Scale and turn of each face against the template, as complex numbers [F] (pixels a pixel of a 112 px crop; the
     angle is how far the face is turned clockwise). landmarks: [F, 5, 2]. Least squares (Umeyama, PAMI 1991)."""
-    template, points = TEMPLATE.astype(np.float64) @ [1, 1j], np.asarray(landmarks, np.float64) @ [1, 1j]
+    template, points = _complex(TEMPLATE), _complex(landmarks)
     template, points = template - template.mean(), points - points.mean(-1, keepdims=True)
-    return points @ template.conj() / np.vdot(template, template).real
+    # No matrix product: OpenBLAS's threads keep a core busy long after one.
+    return (points * template.conj()).sum(-1) / (np.abs(template) ** 2).sum()
+
+
+def _complex(points: np.ndarray) -> np.ndarray:
+    """x, y [..., 2] -> x + iy, complex128 [...]."""
+    x, y = np.moveaxis(np.asarray(points, np.float64), -1, 0)
+    return x + 1j * y
 
 
 def sides_of(landmarks: np.ndarray) -> np.ndarray:
@@ -66,8 +73,7 @@ def sides_of(landmarks: np.ndarray) -> np.ndarray:
 def boxes_of(landmarks: np.ndarray) -> np.ndarray:
     """The box of each face, float32 [F, 4]: x, y, width, height. landmarks: [F, 5, 2]."""
     frames = frames_of(landmarks)
-    middle = np.asarray(landmarks, np.float64).mean(1) @ [1, 1j]
-    middle = middle + frames * (complex(*BOX_MIDDLE) - TEMPLATE.mean(0) @ [1, 1j])
+    middle = _complex(landmarks).mean(1) + frames * (complex(*BOX_MIDDLE) - _complex(TEMPLATE).mean())
     side = BOX_SIDE * np.abs(frames)
     return np.stack([middle.real - side / 2, middle.imag - side / 2, side, side], -1).astype(np.float32)
 

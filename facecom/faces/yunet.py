@@ -4,6 +4,7 @@ The model file is an argument: the project holds none of others.
 """
 
 import os
+import threading
 from pathlib import Path
 
 import cv2
@@ -13,6 +14,9 @@ from facecom.errors import FacecomError
 
 #: Which landmark is each one's mirror image.
 MIRRORED = [1, 0, 2, 4, 3]
+
+#: OpenCV's detector keeps the size that it was told last: threads take turns.
+ONE_AT_A_TIME = threading.Lock()
 
 
 def open_detector(model_file: str | os.PathLike | None) -> cv2.FaceDetectorYN:
@@ -35,8 +39,9 @@ def detect(image: np.ndarray, detector: cv2.FaceDetectorYN) -> tuple[np.ndarray 
     """
     border = max(image.shape[:2]) // 4
     framed = cv2.copyMakeBorder(image, border, border, border, border, cv2.BORDER_CONSTANT)
-    detector.setInputSize((framed.shape[1], framed.shape[0]))
-    faces = detector.detect(np.ascontiguousarray(framed[:, :, ::-1]))[1]
+    with ONE_AT_A_TIME:
+        detector.setInputSize((framed.shape[1], framed.shape[0]))
+        faces = detector.detect(np.ascontiguousarray(framed[:, :, ::-1]))[1]
     if faces is None:
         return None, 0.0, 0
     centre = np.array([framed.shape[1], framed.shape[0]]) / 2

@@ -11,14 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from facecom.conditions.impulses import without_impulses
 from facecom.data.images import LONGEST_SIDE_FACES
 from facecom.faces.detect import THRESHOLD, Faces, detect, head, largest, turns_of
 from facecom.inference.ensemble import Answers, Ensemble
 from facecom.inference.gender import verdicts, words
-from facecom.inference.pipeline import Decoded, Photo, check_array, decoded
+from facecom.inference.pipeline import Decoded, Photo, answered
 from facecom.inference.search import nearest
 from facecom.inference.submission import (
     IDENTITY_COLUMNS,
@@ -75,13 +74,11 @@ def stream_faces(
     photos: paths, or RGB uint8 arrays [H, W, 3]; threshold: of the detector's score; the others: `pipeline.stream`.
     Raises FacecomError for an array that is no RGB uint8 photo, and where no detector is shipped.
     """
-    for photo in photos:
-        if isinstance(photo, np.ndarray):
-            check_array(photo)
-    with tqdm(total=len(photos), desc=progress, unit="photo", disable=None if progress else True) as bar:
-        for part in decoded(photos, LONGEST_SIDE_FACES, min(batch_size, PHOTOS_AT_ONCE), workers):
-            yield faces_of(part, ensemble, threshold)
-            bar.update(len(part))
+
+    def answer(part: list[Decoded]) -> FaceBatch:
+        return faces_of(part, ensemble, threshold)
+
+    yield from answered(photos, answer, LONGEST_SIDE_FACES, min(batch_size, PHOTOS_AT_ONCE), workers, progress)
 
 
 def faces_of(part: Sequence[Decoded], ensemble: Ensemble, threshold: float = THRESHOLD) -> FaceBatch:

@@ -1,36 +1,42 @@
 """From photos to answers, for one photo and for a million.
 
-Decode (in threads, while the networks answer) -> find and align the face -> networks in batches. What is in memory does
-not grow with the number of photos: batches are handed on as they come. A list of photos can be cut into shards for
-several machines.
+Each thread takes a batch all the way: decode -> find and align the face -> networks. What is in memory does not grow
+with the number of photos: batches are handed on as they come. A list of photos can be cut into shards for several
+machines.
 """
 
 import os
-from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from typing import TypeVar
 
 import numpy as np
+import torch
 from tqdm import tqdm
 
 from facecom.data.images import longest_side, read_photo, shrink
 from facecom.errors import FacecomError
 from facecom.inference.ensemble import Answers, Ensemble
 from facecom.models.networks import EMBEDDING_SIZE
+from facecom.threads import side_by_side
 
 Photo = str | os.PathLike | np.ndarray
+Result = TypeVar("Result")
 
 BATCH_SIZE = 64
 
-#: Batches that are decoded while another is answered for.
-AHEAD = 2
+#: Fewer photos than this are not shared out among threads.
+SMALLEST_SHARE = 4
 
-#: The most threads that decode by default: each holds a whole photo, however large.
+#: The most threads by default: each holds a batch of photos.
 MOST_WORKERS = 8
 
 BATCH_SIZE_YUNET = 16
+
+
+#: A photo's row, the photo as RGB uint8 [H, W, 3] or the reason why there is none, and its width before it was scaled
+#: down.
+Decoded = tuple[int, np.ndarray | str, int]
 
 
 @dataclass(frozen=True)
@@ -54,25 +60,22 @@ def stream(
 ) -> Iterator[Batch]:
     """Batches of answers, in the order of the photos; unreadable ones are left out and named.
 
-    photos: paths, or RGB uint8 arrays [H, W, 3] of any sizes; workers: threads that decode, 0 for none beside this one
-    (None: `default_workers`); progress: text of a progress bar on a terminal.
+    photos: paths, or RGB uint8 arrays [H, W, 3] of any sizes; workers: threads that answer, each for a batch, 0 for
+    none beside this one (None: `default_workers`); progress: text of a progress bar on a terminal.
     Raises FacecomError for an array that is no RGB uint8 photo.
     """
-    for photo in photos:
-        if isinstance(photo, np.ndarray):
-            check_array(photo)
     modes = [mode for mode, *_ in ensemble.crops]
-    longest = max(map(longest_side, modes))
     if "yunet" in modes:
         batch_size = min(batch_size, BATCH_SIZE_YUNET)
-    with tqdm(total=len(photos), desc=progress, unit="photo", disable=None if progress else True) as bar:
-        for part in decoded(photos, longest, batch_size, workers):
-            good = [(row, photo, width) for row, photo, width in part if isinstance(photo, np.ndarray)]
-            skipped = [(row, reason) for row, reason, _ in part if isinstance(reason, str)]
-            answers = ensemble([photo for _, photo, _ in good]) if good else None
-            scales = np.array([width / photo.shape[1] for _, photo, width in good], float)
-            yield Batch(np.array([row for row, *_ in good], int), answers, skipped, scales)
-            bar.update(len(part))
+
+    def answer(part: list[Decoded]) -> Batch:
+        good = [(row, photo, width) for row, photo, width in part if isinstance(photo, np.ndarray)]
+        skipped = [(row, reason) for row, reason, _ in part if isinstance(reason, str)]
+        answers = ensemble([photo for _, photo, _ in good]) if good else None
+        scales = np.array([width / photo.shape[1] for _, photo, width in good], float)
+        return Batch(np.array([row for row, *_ in good], int), answers, skipped, scales)
+
+    yield from answered(photos, answer, max(map(longest_side, modes)), batch_size, workers, progress)
 
 
 def collect(photos: Sequence[Photo], ensemble: Ensemble, **kwargs) -> tuple[Answers, list[tuple[int, str]]]:
@@ -121,35 +124,33 @@ def name_of(photo: Photo, position: int) -> str:
     return str(position) if isinstance(photo, np.ndarray) else str(photo)
 
 
-#: A photo's row, the photo as RGB uint8 [H, W, 3] or the reason why there is none, and its width before it was scaled
-#: down.
-Decoded = tuple[int, np.ndarray | str, int]
+def answered(
+    photos: Sequence[Photo],
+    answer: Callable[[list[Decoded]], Result],
+    longest: int,
+    batch_size: int,
+    workers: int | None = None,
+    progress: str | None = None,
+) -> Iterator[Result]:
+    """What `answer` says about the photos in batches, in their order.
 
+    longest: what sides are scaled down to, pixels; batch_size: at most; the others: as for `stream`.
+    Raises FacecomError for an array that is no RGB uint8 photo.
+    """
+    for photo in photos:
+        if isinstance(photo, np.ndarray):
+            check_array(photo)
+    workers = default_workers() if workers is None else workers
+    batch_size = min(batch_size, max(SMALLEST_SHARE, -(-len(photos) // max(1, workers))))
+    parts = [range(start, min(start + batch_size, len(photos))) for start in range(0, len(photos), batch_size)]
 
-def decoded(
-    photos: Sequence[Photo], longest: int, batch_size: int, workers: int | None = None
-) -> Iterator[list[Decoded]]:
-    """The photos in batches, in their order, a few batches ahead. longest: what sides are scaled down to, pixels;
-    workers: as for `stream`."""
-    workers = default_workers(photos) if workers is None else workers
-    starts = range(0, len(photos), batch_size)
-    parts = (range(start, min(start + batch_size, len(photos))) for start in starts)
-    if not workers:
-        for part in parts:
-            yield [_decode(photos, row, longest) for row in part]
-        return
-    pool = ThreadPoolExecutor(workers, "decode")
+    def take(part: range) -> Result:
+        return answer([_decode(photos, row, longest) for row in part])
 
-    def begin(part: range) -> list[Future[Decoded]]:
-        return [pool.submit(_decode, photos, row, longest) for row in part]
-
-    try:
-        waiting = deque(map(begin, islice(parts, 1 + AHEAD)))
-        while waiting:
-            yield [one.result() for one in waiting.popleft()]
-            waiting.extend(map(begin, islice(parts, 1)))
-    finally:
-        pool.shutdown(cancel_futures=True)
+    with tqdm(total=len(photos), desc=progress, unit="photo", disable=None if progress else True) as bar:
+        for part, result in zip(parts, side_by_side(take, parts, min(workers, len(parts))), strict=True):
+            yield result
+            bar.update(len(part))
 
 
 def _decode(photos: Sequence[Photo], row: int, longest: int) -> Decoded:
@@ -162,7 +163,6 @@ def _decode(photos: Sequence[Photo], row: int, longest: int) -> Decoded:
     return row, shrink(photo, longest), photo.shape[1]
 
 
-def default_workers(photos: Sequence[Photo]) -> int:
-    """Threads that decode these photos: as many as there are cores, `MOST_WORKERS` at most, and none for arrays."""
-    paths = sum(not isinstance(photo, np.ndarray) for photo in photos)
-    return min(MOST_WORKERS, os.cpu_count() or 1) if paths > 1 else 0
+def default_workers() -> int:
+    """Threads that answer: as many as this process has cores to compute with, `MOST_WORKERS` at most."""
+    return min(MOST_WORKERS, torch.get_num_threads())

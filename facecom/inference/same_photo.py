@@ -9,9 +9,12 @@ whose classes are photos and whose members are their copies (`pretraining/same_p
 
 from collections.abc import Sequence
 from functools import cache
+from typing import cast
 
 import cv2
 import numpy as np
+import torch
+from torch.nn import functional
 
 #: Side in pixels of the picture whose gradients count.
 SIDE = 32
@@ -50,10 +53,10 @@ def describe(photos: Sequence[np.ndarray], landmarks: np.ndarray | None = None) 
 
     landmarks: float32 [N, 5, 2], pixels of each photo, NaN where nobody looked for a face: then a head is assumed.
     """
-    matrix, offset, _ = _shipped()
+    discriminant, _ = _shipped()
     pictures = np.stack([gradients(photo) for photo in photos])
-    found = pictures @ matrix + offset
-    found /= np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-6)
+    with torch.inference_mode():
+        found = functional.normalize(discriminant(torch.from_numpy(pictures)), eps=1e-6).numpy()
     nothing = ~pictures.any(1)
     if landmarks is not None:
         eyes = np.linalg.norm(landmarks[:, 1] - landmarks[:, 0], axis=1)
@@ -65,16 +68,14 @@ def describe(photos: Sequence[np.ndarray], landmarks: np.ndarray | None = None) 
 def least_likeness() -> float:
     """Cosine of two descriptors from which on two files are one photograph: of a million pairs of photos of different
     people at most one passes (fixed on held-back people)."""
-    return _shipped()[2]
+    return _shipped()[1]
 
 
 @cache
-def _shipped() -> tuple[np.ndarray, np.ndarray, float]:
-    """(matrix float32 [2048, 128], offset float32 [128], the cosine)."""
+def _shipped() -> tuple[torch.nn.Module, float]:
+    """(float32 [N, 2048] -> [N, 128], the cosine)."""
     from facecom.models import checkpoint
 
     loaded = checkpoint.load(None, "same_photo")
     threshold = loaded.operating_points[0]["threshold"]
-    discriminant = loaded.model.discriminant
-    weight, bias = (value.detach().numpy() for value in (discriminant.weight, discriminant.bias))
-    return np.ascontiguousarray(weight.T), bias, 1 - threshold**2 / 2
+    return cast(torch.nn.Module, loaded.model.discriminant), 1 - threshold**2 / 2

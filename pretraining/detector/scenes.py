@@ -21,8 +21,8 @@ from pretraining.photos import PHOTO, Photo
 SCENE, SMALLEST, LARGEST = 256, 12.0, 170.0
 
 #: How often a scene is in each condition; the others share the rest evenly.
-CONDITION_SHARES = {"clean": 0.24, "noisy": 0.15, "rainy": 0.17, "occluded": 0.04, "sunny": 0.02} | {
-    condition: 0.095 for condition in ("blurred", "foggy", "lowlight", "resized")
+CONDITION_SHARES = {"clean": 0.22, "blurred": 0.2, "noisy": 0.12, "rainy": 0.13, "occluded": 0.04, "sunny": 0.02} | {
+    condition: 0.09 for condition in ("foggy", "lowlight", "resized")
 }
 
 SEVERITY_SHARES = (0.2, 0.25, 0.35, 0.15, 0.05)

@@ -91,34 +91,36 @@ def test_an_array_that_is_no_rgb_photo_is_refused(siamese, array, said):
         pipeline.collect([array], siamese)
 
 
-def test_one_photo_and_arrays_need_no_threads():
-    assert pipeline.default_workers(["a"]) == 0
-    assert pipeline.default_workers([np.zeros((2, 2, 3), np.uint8)] * 1000) == 0
-    assert 1 <= pipeline.default_workers(["a"] * 10) <= pipeline.MOST_WORKERS
+def test_a_few_photos_are_shared_out_among_threads(siamese, photos):
+    """Six photos and two threads: three each, in place of one batch for one of them; two are not worth a thread."""
+    assert [len(batch.rows) for batch in pipeline.stream([photos[0]] * 12, siamese, workers=2)] == [6, 6]
+    assert [len(batch.rows) for batch in pipeline.stream([photos[0]] * 12, siamese, workers=1)] == [12]
+    assert [len(batch.rows) for batch in pipeline.stream([photos[0]] * 3, siamese, workers=2)] == [3]
+    assert 1 <= pipeline.default_workers() <= pipeline.MOST_WORKERS
 
 
-def test_who_stops_asking_ends_the_threads(photos, monkeypatch):
+def test_who_stops_asking_ends_the_threads(monkeypatch):
     """Photos that nobody has begun are not decoded any more, and no thread is left."""
     seen = []
     monkeypatch.setattr(pipeline, "read_photo", lambda path: seen.append(path) or np.zeros((8, 8, 3), np.uint8))
-    parts = pipeline.decoded([str(number) for number in range(100)], 640, 4, workers=2)
+    parts = pipeline.answered([str(number) for number in range(100)], lambda part: part, 640, 4, workers=2)
     assert [row for row, _, _ in next(parts)] == [0, 1, 2, 3]
     parts.close()
-    assert len(seen) <= 4 * (1 + pipeline.AHEAD)
-    assert not any(thread.name.startswith("decode") for thread in threading.enumerate())
+    assert len(seen) <= 4 * 3
+    assert not any(thread.name.startswith("facecom") for thread in threading.enumerate())
 
 
 def test_a_defect_in_a_thread_is_not_a_bad_photo(photos, monkeypatch):
     monkeypatch.setattr(pipeline, "read_photo", lambda path: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        list(pipeline.decoded(photos, 640, 4, workers=2))
+        list(pipeline.answered(photos, lambda part: part, 640, 4, workers=2))
 
 
 class Lazy(Sequence):
     """Photos that are made when asked for and counted while they live."""
 
     def __init__(self, count):
-        self.count, self.alive, self.most = count, 0, 0
+        self.count, self.alive, self.most, self.lock = count, 0, 0, threading.RLock()
 
     def __len__(self):
         return self.count
@@ -127,19 +129,22 @@ class Lazy(Sequence):
         if not 0 <= row < self.count:
             raise IndexError
         photo = np.full((64, 64, 3), row, np.uint8)
-        self.alive += 1
-        self.most = max(self.most, self.alive)
+        with self.lock:
+            self.alive += 1
+            self.most = max(self.most, self.alive)
         weakref.finalize(photo, self.gone)
         return photo
 
     def gone(self):
-        self.alive -= 1
+        with self.lock:
+            self.alive -= 1
 
 
-def test_what_is_in_memory_does_not_grow_with_the_number_of_photos(siamese):
-    most = []
+@pytest.mark.parametrize("workers, batches", [(0, 2), (2, 3)])
+def test_what_is_in_memory_does_not_grow_with_the_number_of_photos(siamese, workers, batches):
+    """A batch a thread, and the one that was answered for last."""
     for count in (12, 48):
         photos = Lazy(count)
-        assert sum(len(batch.rows) for batch in pipeline.stream(photos, siamese, batch_size=4)) == count
-        most.append(photos.most)
-    assert most[0] == most[1] <= 9  # two batches, and the one that is just checked
+        found = pipeline.stream(photos, siamese, batch_size=4, workers=workers)
+        assert sum(len(batch.rows) for batch in found) == count
+        assert photos.most <= 4 * batches + 1  # and the one that is just checked
