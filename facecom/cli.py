@@ -72,7 +72,10 @@ def shared_arguments() -> argparse.ArgumentParser:
     # `torchrun` starts several processes a machine, which share its cores.
     cores = max(1, min(8, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", 1))))
     group.add_argument(
-        "--workers", type=int, default=cores, help="threads that take a batch of photos each (training: processes that read them), 0 for none"
+        "--workers",
+        type=int,
+        default=cores,
+        help="threads that take a batch of photos each (training: processes that read them), 0 for none",
     )
     group.add_argument("--seed", type=int, default=42, help="the same seed gives the same result")
     group.add_argument(

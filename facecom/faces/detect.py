@@ -129,7 +129,7 @@ def look(
 
     device = torch.device(device)
     padding = [-side % 32 for side in picture.shape[:2]]
-    x = torch.from_numpy(np.ascontiguousarray(picture)).to(device)[None].permute(0, 3, 1, 2).float() / 127.5 - 1
+    x = torch.from_numpy(np.ascontiguousarray(picture)).to(device)[None].permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
     x = torch.nn.functional.pad(x, (0, padding[1], 0, padding[0]))
     x = x.contiguous(memory_format=torch.channels_last)
     with torch.inference_mode(), torch.autocast(device.type, amp, enabled=amp is not None):

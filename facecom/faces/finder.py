@@ -63,7 +63,7 @@ def look(
 
     device = torch.device(device)
     x = torch.from_numpy(np.stack([picture[:, ::-1] for picture in pictures] if mirrored else pictures))
-    x = x.to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
+    x = x.to(device).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
     with torch.inference_mode(), torch.autocast(device.type, amp, enabled=amp is not None):
         said, log_error, face = model(x)
     sure = face_confidence(log_error, face).cpu().numpy()

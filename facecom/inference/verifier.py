@@ -35,9 +35,9 @@ class FaceVerifier:
 
     weights: checkpoint or .onnx, several for an ensemble, none for the shipped one; far: which of the stored operating
     points to decide at (None: the first); align: `finder|yunet|fixed|off` in place of what the weights say; device:
-    auto, cpu or cuda; amp: half precision where the device is fast at it; workers: threads, each for a batch; mirror: look
-    at each face and its mirror image, or at the face alone (None: as the weights say); faces_only:
-    False looks whether both files are one photograph, too: for data sets of copies, not for photos of one camera.
+    auto, cpu or cuda; amp: half precision where the device is fast at it; workers: threads, each for a batch; mirror:
+    look at each face and its mirror image, or at the face alone (None: as the weights say); faces_only: False looks
+    whether both files are one photograph, too: for data sets of copies, not for photos of one camera.
     Raises FacecomError for weights that cannot be used, and for a `far` that they have no operating point for.
     """
 

@@ -50,7 +50,10 @@ class CropNetwork(nn.Module):
 
     def prepare(self, crops: torch.Tensor) -> torch.Tensor:
         """uint8 RGB [B, size, size, 3] -> float32 [B, 3, size, size], scaled to 0..1 and normalised."""
-        return crops.permute(0, 3, 1, 2).float() * self.gain + self.offset
+        # By rows of pixels: a loop over three numbers at a time takes seven times as long.
+        gain, offset = (each.flatten().repeat(crops.shape[2]) for each in (self.gain, self.offset))
+        rows = crops.flatten(2).float().mul_(gain).add_(offset)
+        return rows.reshape(crops.shape).permute(0, 3, 1, 2)
 
     def forward(self, crops: torch.Tensor) -> tuple[torch.Tensor, ...]:
         x = self.prepare(crops)
