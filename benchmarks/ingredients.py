@@ -28,7 +28,9 @@ from benchmarks import adaptation as domains  # noqa: E402
 from facecom import cli  # noqa: E402
 from facecom.commands import training  # noqa: E402
 from facecom.evaluation.results import write_rows  # noqa: E402
-from facecom.models.losses import hard_pairs  # noqa: E402
+from facecom.faces.alignment import align, template_of  # noqa: E402
+from facecom.models.losses import hard_pairs, relation_loss  # noqa: E402
+from facecom.synthetic import draw_person  # noqa: E402
 from facecom.training import preparation, recipes  # noqa: E402
 from facecom.training import siamese as job  # noqa: E402
 from facecom.training.finetuning import anchored, layers  # noqa: E402
@@ -42,6 +44,12 @@ BETWEEN = (0.25, 0.5, 0.75, 1.0)
 
 #: CosFace on classes that start from the means of their people (Qi, Brown and Lowe, CVPR 2018; Wang et al., CVPR 2018).
 SCALE, CLASS_MARGIN = 32.0, 0.2
+
+#: Rank of an update, and how many times the rate of the whole weight its factors learn at, which start at nothing.
+RANK, RANK_FASTER = 8, 10.0
+
+#: Drawn people, and the side of their photos in pixels.
+DRAWN, DRAWN_SIDE = 300, 224
 
 
 class Put(SiameseJob):
@@ -125,6 +133,70 @@ class Imprinted(SiameseJob):
         return loss + F.cross_entropy(SCALE * cosines, target), said, truth
 
 
+class LowRank(SiameseJob):
+    """The encoder's 1 x 1 convolutions learn updates of low rank (Hu et al., ICLR 2022; for faces: Narayan et al.,
+    PETALface, arXiv 2412.07771), the projection learns whole, the rest stays."""
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        rates = {id(own): group["lr"] for group in self.optimizer.param_groups for own in group["params"]}
+        whole = [module for module in self.model.encoder.modules() if isinstance(module, torch.nn.Conv2d)]
+        self.updates = [Update(conv.weight, rates[id(conv.weight)]) for conv in whole if conv.kernel_size == (1, 1)]
+        for parameter in {*self.model.encoder.parameters()} - {one.weight for one in self.updates}:
+            parameter.requires_grad_(False)
+        learning = [{"params": list(self.model.projection.parameters()), "lr": self.args.lr}]
+        learning = [{"params": [one.up, one.down], "lr": one.lr} for one in self.updates] + learning
+        self.optimizer = torch.optim.AdamW(learning, weight_decay=self.args.weight_decay)
+        self.optimizer.register_step_pre_hook(self.take)
+        self.optimizer.register_step_post_hook(self.put)
+
+    def take(self, *_):
+        for one in self.updates:
+            one.take()
+
+    def put(self, *_):
+        for one in self.updates:
+            one.put()
+
+
+class Update:
+    """weight = what it was + up @ down, of `RANK`; gradients come by the chain rule, so the network stays as built."""
+
+    def __init__(self, weight: torch.nn.Parameter, lr: float):
+        self.weight, self.lr, self.before = weight, lr * RANK_FASTER, weight.detach().clone()
+        outputs, inputs = weight.shape[:2]
+        self.up = torch.nn.Parameter(torch.zeros(outputs, RANK, device=weight.device))
+        self.down = torch.nn.Parameter(torch.randn(RANK, inputs, device=weight.device) / inputs**0.5)
+
+    def take(self) -> None:
+        gradient = self.weight.grad.flatten(1)
+        self.up.grad, self.down.grad = gradient @ self.down.detach().T, self.up.detach().T @ gradient
+        self.weight.grad = None
+
+    def put(self) -> None:
+        with torch.no_grad():
+            self.weight.copy_(self.before + (self.up @ self.down).view_as(self.before))
+
+
+class Drawn(SiameseJob):
+    """What was like what before is asked of drawn people, too (`facecom.synthetic`), a batch of them each step."""
+
+    def prepare(self):
+        super().prepare()
+        template, size = template_of(self.preprocessing["frame"]), self.preprocessing["size"]
+        drawn = (draw_person(number, 0, DRAWN_SIDE) for number in range(DRAWN))
+        look = self.transforms["eval"]
+        crops = [look(image=align(image, points, size, template))["image"] for image, points in drawn]
+        self.crops, self.rng = torch.stack(crops), np.random.default_rng(self.args.seed)
+
+    def loss_of_people(self, batch):
+        loss, said, truth = super().loss_of_people(batch)
+        x = self.crops[self.rng.choice(len(self.crops), len(batch[0]), replace=False)]
+        found, before = self.anchored.looks(x.to(self.device, memory_format=torch.channels_last))
+        with torch.autocast(x.device.type, enabled=False):
+            return loss + anchored.ANCHOR * relation_loss(found.float(), before.float()), said, truth
+
+
 def every_pair(embeddings, people, photos):
     """All pairs of a batch in place of the hard ones."""
     return hard_pairs(embeddings, people, photos, share=1.0, strangers=len(people))
@@ -146,6 +218,8 @@ WAYS: dict[str, tuple[list[str], list[Callable]]] = {
     "classifier with imprinted weights": ([], [patched(job, "SiameseJob", Imprinted)]),
     "average of the weights": ([], [patched(job, "SiameseJob", Averaged)]),
     "between start and end": ([], [patched(job, "SiameseJob", Between)]),
+    "updates of low rank": ([], [patched(job, "SiameseJob", LowRank)]),
+    "drawn people in the anchor": ([], [patched(job, "SiameseJob", Drawn)]),
 }
 
 

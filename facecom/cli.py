@@ -23,7 +23,7 @@ import yaml
 from facecom.errors import FacecomError, FacecomWarning
 from facecom.files import write_whole
 from facecom.files.streams import reader_may_leave
-from facecom.signals import Signals, Terminated
+from facecom.signals import Signals, Terminated, leave
 
 if TYPE_CHECKING:
     import torch
@@ -109,13 +109,14 @@ def run(
     parser: argparse.ArgumentParser,
     argv: Sequence[str] | None = None,
     recipes: Mapping[str, Mapping] | None = None,
+    last: bool = False,
 ) -> None:
     """Parse the command line, call `main(args)` and leave the process with its return value, 0 where that is no number.
 
     FacecomWarning becomes one line `note: ...` on stderr; FacecomError, a path that the system refuses (`PATH_ERRORS`)
     and a machine that fails (`MACHINE_ERRORS`) one line `error: ...` and exit code 2; Ctrl-C exits with 130, SIGTERM
     with 143. Who reads the output through a pipe may leave (`| head`): the work goes on. Anything else is a defect and
-    shows its traceback.
+    shows its traceback. last: the process has nothing else to do (`signals.leave`).
     """
     parser.formatter_class = HelpFormatter
     usual = warnings.formatwarning
@@ -144,6 +145,8 @@ def run(
     finally:
         warnings.formatwarning = usual
         signals.restore(code)
+    if last:
+        leave(code)
     sys.exit(code)
 
 

@@ -7,7 +7,7 @@ def main() -> None:
     signals.end_in_one_line()  # while the rest is imported
     from facecom.commands.main import main as run
 
-    run()
+    run(last=True)
 
 
 if __name__ == "__main__":

@@ -173,8 +173,8 @@ COMMANDS = (
 )  # fmt: skip
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Entry point: leaves the process, as `cli.run` does."""
+def main(argv: Sequence[str] | None = None, last: bool = False) -> None:
+    """Entry point: leaves the process, as `cli.run` does. last: see there."""
     argv = list(sys.argv[1:] if argv is None else argv)
     with contextlib.suppress(ImportError):  # without it, Tab completes nothing
         import argcomplete
@@ -183,7 +183,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     for command in COMMANDS:
         count = len(command.words)
         if tuple(argv[:count]) == command.words:
-            cli.run(lambda args, c=command: run(c, args), parser_of(command), argv[count:], command.recipes)
+            cli.run(lambda args, c=command: run(c, args), parser_of(command), argv[count:], command.recipes, last)
     cli.run(lambda args: 2, tree(), argv or ["--help"])  # says what there is, or what is wrong
 
 

@@ -83,7 +83,11 @@ def likeness(a: Templates | np.ndarray, b: Templates | np.ndarray) -> np.ndarray
 
 def distance_matrix(a: Templates | np.ndarray, b: Templates | np.ndarray) -> np.ndarray:
     """Distance of every template of a [N] to every one of b [M]: float32 [N, M]."""
-    return np.sqrt(np.maximum(2 - 2 * np.round(likeness(a, b), _COSINE_DECIMALS), 0))
+    found = likeness(a, b)
+    np.round(found, _COSINE_DECIMALS, out=found)
+    found *= -2  # 2 - 2 cos, in place: there may be millions
+    found += 2
+    return np.sqrt(np.maximum(found, 0, out=found), out=found)
 
 
 def _contradicted(a: Templates, b: Templates, told_a, told_b, apart: np.ndarray) -> np.ndarray:

@@ -26,6 +26,26 @@ def _end(number: int, frame: Any) -> None:
     os._exit(128 + number)
 
 
+def leave(code: int) -> None:
+    """End the process without unloading what is loaded, which takes half a second, and a tenth of a GB, where PyTorch
+    has CUDA's libraries. What is to be done at the end (`atexit`) is done. Nothing where threads are still at work, and
+    where another program runs this one: a notebook, a profiler."""
+    import atexit
+    import threading
+
+    others = (thread for thread in threading.enumerate() if thread is not threading.main_thread())
+    at_work = threading.current_thread() is not threading.main_thread() or not all(thread.daemon for thread in others)
+    if at_work or sys.orig_argv[1:2] != sys.argv[:1] or sys.gettrace() or sys.getprofile():
+        return
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):  # nobody reads it
+            pass
+    os._exit(code)
+
+
 class Signals:
     """The signals while a command runs (`with`): an exception, KeyboardInterrupt or Terminated, so that files are whole
     or not there at all. From its end until `restore` they do nothing: it is being said why it ended.

@@ -3,6 +3,7 @@
 from pathlib import Path
 from types import SimpleNamespace
 
+import cv2
 import torch
 from scripts import module_of
 
@@ -47,3 +48,43 @@ def test_weights_between_and_averages():
         for _ in range(ingredients.HALF_LIFE):
             averaged.loss(None)
     torch.testing.assert_close(averaged.average["w"], torch.tensor([0.5, 1.0]))
+
+
+def test_an_update_of_low_rank_learns_what_the_chain_rule_says():
+    """Against a layer that computes with up and down themselves."""
+    weight = torch.nn.Parameter(torch.randn(6, 5, 1, 1))
+    before, x = weight.detach().clone(), torch.randn(4, 5, 3, 3)
+    one = ingredients.Update(weight, lr=0.1)
+    with torch.no_grad():
+        one.up.normal_()
+    one.put()
+    up, down = (part.detach().clone().requires_grad_() for part in (one.up, one.down))
+    for _ in range(2):  # what one step leaves behind does not count in the next
+        torch.nn.functional.conv2d(x, weight).pow(2).sum().backward()
+        one.take()
+    torch.nn.functional.conv2d(x, before + (up @ down)[:, :, None, None]).pow(2).sum().backward()
+    torch.testing.assert_close(one.up.grad, up.grad)
+    torch.testing.assert_close(one.down.grad, down.grad)
+    assert torch.linalg.matrix_rank((weight - before).detach().flatten(1)) <= ingredients.RANK
+
+
+def test_of_low_rank_only_the_projection_learns_whole(tmp_path):
+    """A run of an epoch on drawn people: the 1 x 1 convolutions change by so low a rank, other layers do not."""
+    from facecom.models import checkpoint
+    from facecom.synthetic import draw_person
+
+    for person in range(14):
+        for photo in range(3):
+            place = tmp_path / "own" / "train" / f"p{person}" / f"{photo}.png"
+            place.parent.mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(place), draw_person(person, photo, 96)[0])
+    last = ingredients.trained("updates of low rank", tmp_path / "own", 1)["last"]
+    shipped, made = checkpoint.load(None, "siamese").model, checkpoint.load(last, "siamese").model
+    changed = {name for name, value in made.named_parameters() if not torch.equal(value, shipped.get_parameter(name))}
+    assert {name for name in changed if name.startswith("projection")}
+    inner = [name for name in changed if name.startswith("encoder")]
+    assert inner and all(shipped.get_parameter(name).shape[2:] == (1, 1) for name in inner)
+    for name in inner:
+        update = (made.get_parameter(name) - shipped.get_parameter(name)).detach().flatten(1)
+        values = torch.linalg.svdvals(update)
+        assert values[ingredients.RANK] < 0.01 * values[0]  # what is left is float32's
