@@ -140,6 +140,8 @@ def run(
     except (KeyboardInterrupt, Terminated, RuntimeError) as error:
         if isinstance(error, RuntimeError) and signals.came is None:  # else torch's, of a worker that was stopped, too
             raise
+        # What a library was just about to wait for is let go with the traceback, after this line.
+        warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
         print("stopped", file=sys.stderr)
         code = 128 + (signals.came or signal.SIGINT)
     finally:

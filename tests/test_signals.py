@@ -115,6 +115,26 @@ def test_a_signal_after_the_end_adds_no_line(number, command, code, said):
     assert (done.returncode, done.stderr) == (code or 128 + number, said)
 
 
+#: A program that is stopped when a library was about to wait for something.
+CUT_OFF = """
+import os, signal, time
+from argparse import ArgumentParser
+from facecom import cli
+async def version():
+    pass
+def wait(coroutine):
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(20)
+cli.run(lambda args: wait(version()), ArgumentParser(), [])
+"""
+
+
+def test_a_library_that_was_cut_off_adds_no_line():
+    call, env = [sys.executable, "-c", CUT_OFF], os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(call, env=env, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (143, "stopped\n")
+
+
 #: A program to which something happens while it says why it ended.
 SAYS = """
 import os, signal, sys, time

@@ -101,7 +101,8 @@ def load_crops(
 
     bar = tqdm(total=len(photos), desc=f"faces of {name}", unit="photo", disable=quiet or None, leave=False)
     with bar:
-        for start, (opened, aligned) in zip(starts, side_by_side(search, starts, workers), strict=True):
+        searched = side_by_side(search, starts, min(workers, len(starts)))
+        for start, (opened, aligned) in zip(starts, searched, strict=True):
             failures += [str(one) for one in opened if isinstance(one, FacecomError)]
             if aligned is not None:
                 found += [start + i for i, one in enumerate(opened) if isinstance(one, np.ndarray)]
