@@ -10,6 +10,7 @@ functions (`tar_on_curve`, `eer_on_curve`, `auc_on_curve`) and `decision_figures
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,10 +24,8 @@ MAX_LEVELS = 2**14
 #: Equal-width bins of a probability, for calibration.
 CALIBRATION_BINS = 15
 
-#: Resamples whose weights are in memory at once.
+#: Resamples that are counted at once.
 _CHUNK = 100
-
-# ---- curves of two sets of scores
 
 
 def roc(genuine: np.ndarray, impostor: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -94,9 +93,6 @@ def auc_on_curve(far: np.ndarray, tar: np.ndarray) -> np.ndarray:
     return (np.diff(far, axis=-1) * (tar[..., 1:] + tar[..., :-1])).sum(-1) / 2
 
 
-# ---- the same curves in every resample
-
-
 def score_levels(genuine: np.ndarray) -> np.ndarray:
     """The distinct genuine scores, ascending, at most `MAX_LEVELS`: what `level_counts` counts against."""
     levels = np.unique(_numbers(genuine))
@@ -115,7 +111,8 @@ def level_counts(scores: np.ndarray, owners: np.ndarray, identities: int, levels
     from scipy import sparse
 
     columns, scores = 2 * len(levels) + 1, _numbers(scores)
-    column = np.searchsorted(levels, scores, "left") + np.searchsorted(levels, scores, "right")
+    below = np.searchsorted(levels, scores, "left")
+    column = 2 * below + (np.append(levels, np.nan)[below] == scores)
     return sparse.csr_array((np.ones(len(column)), (owners, column)), (identities, columns))
 
 
@@ -124,11 +121,10 @@ def curve(counts: "sparse.csr_array", weights: np.ndarray) -> np.ndarray:
 
     counts: [I, K] of `level_counts`; weights: [B, I]. NaN in resamples that weigh no score.
     """
-    accepted = np.cumsum((counts.T @ weights.T).T[:, ::-1], axis=1)
-    return share(np.pad(accepted, ((0, 0), (1, 0))), accepted[:, -1:])
-
-
-# ---- decisions
+    accepted = np.zeros((len(weights), counts.shape[1] + 1))
+    accepted[:, 1:] = (counts.T @ weights.T)[::-1].T
+    accepted = np.cumsum(accepted, axis=1, out=accepted)
+    return share(accepted, accepted[:, -1:])
 
 
 def decision_counts(labels: np.ndarray, predictions: np.ndarray, owners: np.ndarray, identities: int) -> np.ndarray:
@@ -212,9 +208,6 @@ def ece(labels: np.ndarray, probabilities: np.ndarray, bins: int = CALIBRATION_B
     return float(ece_of_counts(calibration_counts(labels, probabilities, owners, 1, bins)[0]))
 
 
-# ---- identification
-
-
 def ranks(scores: np.ndarray, same: np.ndarray) -> np.ndarray:
     """Rank of each probe's best genuine photo among the gallery's photos, 1 is best; NaN without a genuine photo.
 
@@ -251,9 +244,6 @@ def macro_f1_of_confusion(confusion: np.ndarray, weights: np.ndarray) -> np.ndar
     return share((weights * f1)[:, known].sum(1), weights[:, known].sum(1))
 
 
-# ---- intervals
-
-
 def bootstrap(
     identities: int,
     statistic: Callable[[np.ndarray], dict[str, np.ndarray]],
@@ -270,12 +260,7 @@ def bootstrap(
     if identities == 0:
         return {name: (np.nan,) * 3 for name in statistic(np.ones((1, 0)))}
     values = {name: float(value[0]) for name, value in statistic(np.ones((1, identities))).items()}
-    rng = np.random.default_rng(seed)
-    drawn = []
-    for start in range(0, resamples, _CHUNK):
-        count = min(_CHUNK, resamples - start)
-        weights = rng.multinomial(identities, np.full(identities, 1 / identities), size=count).astype(float)
-        drawn.append(statistic(weights))
+    drawn = [statistic(weights.astype(float)) for weights in _resamples(identities, resamples, seed)]
     result = {}
     for name, value in values.items():
         low = high = np.nan
@@ -284,6 +269,15 @@ def bootstrap(
             low, high = np.nanquantile(sample, [(1 - level) / 2, (1 + level) / 2])
         result[name] = (value, float(low), float(high))
     return result
+
+
+@lru_cache(maxsize=2)
+def _resamples(identities: int, resamples: int, seed: int) -> list[np.ndarray]:
+    """How often each identity is drawn, int16 [B, identities] a chunk, kept for the next condition: to draw them takes
+    as long as to count with them."""
+    rng, even = np.random.default_rng(seed), np.full(identities, 1 / identities)
+    chunks = (min(_CHUNK, resamples - start) for start in range(0, resamples, _CHUNK))
+    return [rng.multinomial(identities, even, size=count).astype(np.int16) for count in chunks]
 
 
 def _numbers(values: np.ndarray, dtype: "np.typing.DTypeLike | None" = float) -> np.ndarray:

@@ -14,6 +14,7 @@ from torch import nn
 from facecom.errors import FacecomError
 from facecom.files import sha256_of
 from facecom.models import checkpoint, mirror, published, strangers
+from facecom.models.backbones.channels_last import made_fast
 from facecom.models.networks import build_model, face_confidence
 
 #: Key of an ONNX file's metadata under which `export.py` leaves what a checkpoint says besides its weights (JSON).
@@ -109,6 +110,8 @@ def load(
         loaded.preprocessing |= {"mirror": mirror}
     if normalize and loaded.info["format"] is None:
         loaded.preprocessing |= {"mean": published.IMAGENET_MEAN, "std": published.IMAGENET_STD}
+    if torch.device(device).type == "cpu":
+        made_fast(loaded.model)
     return replace(of_checkpoint(loaded, task, device, amp), sha256=sha256_of(loaded.path))
 
 

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 from facecom import cli
 from facecom.data.augmentation import derived_seed
 from facecom.errors import FacecomError
+from facecom.models.backbones.channels_last import made_fast
 from facecom.models.backbones.depthwise import speed_up
 from facecom.models.initial import Start, face_limit
 from facecom.training import distributed
@@ -45,7 +46,7 @@ class Job:
         self.device, self.amp = device, cli.pick_amp(args.amp, device)
         self.model = start.model.to(device).to(memory_format=torch.channels_last)
         if device.type == "cpu":
-            speed_up(self.model)
+            made_fast(speed_up(self.model))
         self.published = args.recipe == "published"
         self.transforms = training_transforms(self.task, args, preprocessing)
         self.operating_points: list[dict] = []
