@@ -33,8 +33,9 @@ ALIGNMENTS = ("finder", "yunet", "fixed", "off")
 
 DEFAULT_ALIGN = "finder" if (Path(__file__).parent / "weights" / "landmarks.pt").exists() else "fixed"
 
-#: Of <malloc.h>: from how many bytes on freed memory is given back (M_TRIM_THRESHOLD, M_MMAP_THRESHOLD), and how many.
-MALLOC_THRESHOLDS, KEPT = (-1, -3), 1 << 29
+#: Of <malloc.h>: how many pools there are for all threads (M_ARENA_MAX); from how many bytes on freed memory is given
+#: back (M_TRIM_THRESHOLD, M_MMAP_THRESHOLD).
+MALLOC_POOLS, MALLOC_KEPT = {-8: 2}, {-1: 1 << 29, -3: 1 << 29}
 
 #: What NumPy and torch both take.
 HIGHEST_SEED = 2**63 - 1
@@ -253,15 +254,15 @@ def save_settings(path: str | Path, args: argparse.Namespace) -> None:
         yaml.safe_dump(settings, file, sort_keys=True)
 
 
-def keep_freed_memory() -> bool:
-    """Let this process keep the memory that a layer of a network has freed for the next one: what the system gets back
-    it hands out again page by page, which takes a tenth of a run. For processes that only answer. Returns whether the C
-    library can (GNU's from 2.35 on)."""
+def pool_memory(keep: bool = True) -> bool:
+    """Let the threads of this process share what memory they have freed. keep: and let the process keep it for the next
+    layer of a network: what the system gets back it hands out again page by page, which takes a tenth of a run. For
+    processes that only answer. Returns whether the C library can (GNU's from 2.35 on)."""
     try:
         set_option = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError, TypeError):  # another library; Windows
         return False
-    return all([set_option(parameter, KEPT) for parameter in MALLOC_THRESHOLDS])
+    return all([set_option(*option) for option in (MALLOC_POOLS | (MALLOC_KEPT if keep else {})).items()])
 
 
 def pick_device(name: str = "auto") -> "torch.device":

@@ -189,7 +189,7 @@ def faults():
         np.ones(8_000_000)
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 given_back = faults()
-if cli.keep_freed_memory():
+if cli.pool_memory():
     faults()
     print(given_back, faults())
 """

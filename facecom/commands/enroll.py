@@ -43,6 +43,7 @@ def add(args: argparse.Namespace, gallery, progress: str | None) -> dict:
     if args.faces_of:
         found = gallery.add_faces(args.faces_of, args.name)
     else:
+        cli.pool_memory()
         found = gallery.add(args.img_dir, args.name, progress)
     if args.faces_of and not found.added + found.unchanged + found.replaced:
         raise FacecomError(f"{args.faces_of}: no face of a clean photo in it: nobody to enrol")

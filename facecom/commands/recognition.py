@@ -104,6 +104,7 @@ def known_people(args, siamese, options, table=None):
 
     table: photos that may be copies of the folder's (None: not looked for). Raises FacecomError.
     """
+    from facecom import cli
     from facecom.inference import strangers
 
     known = read_people(args, siamese, options, table)
@@ -113,6 +114,7 @@ def known_people(args, siamese, options, table=None):
         strangers.warn_of(
             strangers.passing(known.templates.faces, people, point["threshold"], point["far"]), point["far"]
         )
+    cli.pool_memory()
     return known
 
 
@@ -224,8 +226,6 @@ def point_of(args: argparse.Namespace, siamese) -> dict:
 
 
 def answer(args: argparse.Namespace, here: Path) -> int:
-    from facecom.evaluation.operating_points import in_words
-
     testing.refuse_beside_all_faces(args)
     if args.threshold is not None and not 0 <= args.threshold <= 2:
         raise FacecomError(f"--threshold: {args.threshold:g}: a distance is from 0 to 2")
@@ -233,6 +233,8 @@ def answer(args: argparse.Namespace, here: Path) -> int:
     way = way_of(args, here)  # a wrong folder is said before the network is loaded
     refuse_what_does_nothing(args, way)
     siamese, options = testing.set_up(args, "siamese", here)
+    from facecom.evaluation.operating_points import in_words
+
     point = point_of(args, siamese)
     threshold = point["threshold"]
     print(f"same person up to a distance of {threshold:.3f} ({in_words(point)})")

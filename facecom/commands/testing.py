@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import gc
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +31,9 @@ EXIT_SKIPPED = 3
 LEAST = {"batch_size": 1, "workers": 0, "nearest": 1}
 
 PUBLISHED_SIZE = 224
+
+#: `--batch_size`, where it is not given: on a processor more photos at once take memory, and no less time.
+BATCH_SIZES = {"cpu": 32, "cuda": 64}
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -76,7 +80,7 @@ def arguments() -> argparse.ArgumentParser:
         help="look at each face and at its mirror image: the last half point for twice the network's time (default: as "
         "the weights say)",
     )
-    group.add_argument("--batch_size", type=int, default=64, help="photos that the network sees at once")
+    group.add_argument("--batch_size", type=int, help="photos that the network sees at once (32; CUDA: 64)")
     return parser
 
 
@@ -93,10 +97,14 @@ def set_up(args: argparse.Namespace, task: str, here: Path, normalize: bool = Fa
 
     normalize: see `loading.load`. Raises FacecomError for weights that cannot be used.
     """
+    gc.disable()  # Python would look for garbage in what libraries make, again and again: a seventh of their time
     from facecom import cli
     from facecom.inference import ensemble
+    from facecom.inference.gallery import is_gallery
     from facecom.models import loading
 
+    gc.freeze()
+    gc.enable()
     refuse_what_cannot_be(args)
     if args.train_dir and not args.report:
         raise FacecomError("--train_dir: what it finds goes into the report: give --report DIR too")
@@ -104,10 +112,11 @@ def set_up(args: argparse.Namespace, task: str, here: Path, normalize: bool = Fa
         raise FacecomError("--labels: belongs to the audit of --train_dir DIR: give that too")
     audit_tables(args, task)  # a wrong path is said before the network has run
     device = cli.pick_device(args.device)
+    args.batch_size = args.batch_size or BATCH_SIZES[device.type]
     if args.recipe == "published":
         args.align, args.batch_size, args.workers, args.amp, args.same_photo = "off", 32, 2, False, "off"
-    else:
-        cli.keep_freed_memory()
+    else:  # what reading a gallery takes is given back before
+        cli.pool_memory(keep=not is_gallery(getattr(args, "gallery", None) or ""))
     amp = cli.pick_amp(args.amp, device)
     if args.recipe == "published" and not args.weights:
         print("no --weights: the published network with random weights, to measure time; its answers mean nothing")

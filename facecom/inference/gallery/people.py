@@ -244,16 +244,10 @@ class Gallery:
         if self._read is None or self._read[0] != version:
             self._read = None  # its memory, before there is more
             self._check()
-            rows, blocks = self.store.embeddings()
-            if not rows:
+            table, faces = self.store.embeddings()
+            if table.empty:
                 raise FacecomError(f"{self.path}: the gallery is empty: add people with enroll.py --img_dir people")
-            table = pd.DataFrame(rows, columns=["identity", "file", "quality"]).sort_values(["identity", "file"])
-            place = np.argsort(table.index.to_numpy())
-            faces = np.empty((len(rows), blocks[0].shape[1]), np.float32)
-            for start in np.cumsum([0, *map(len, blocks)])[-2::-1]:
-                block = blocks.pop()
-                faces[place[start : start + len(block)]] = block
-            table = table.assign(path=table.file).reset_index(drop=True)
+            table = table.assign(path=table.file)
             self._read = version, Known(table, Templates(faces)), pd.factorize(table.identity)[0]
         return self._read[1:]
 

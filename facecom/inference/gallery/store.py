@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from facecom.errors import FacecomError
 from facecom.files import write_error
@@ -111,18 +112,24 @@ class Store:
         rows = self.read(KEYS[:1])
         return {} if rows is None else Counter(rows[KEYS[0]].to_pylist())
 
-    def embeddings(self) -> "tuple[list[tuple[str, str, float]], list[np.ndarray]]":
-        """(identity, file, quality) of all rows and, in the same order, their embeddings: blocks float32 [n, D]."""
-        rows: list[tuple[str, str, float]] = []
-        blocks: list[np.ndarray] = []
+    def embeddings(self) -> tuple[pd.DataFrame, np.ndarray]:
+        """(identity, file, quality of all rows, sorted by identity and file; in that order their embeddings float32
+        [n, D]). Names are read first: each embedding goes straight to its place."""
+        names = [*KEYS, "quality"]
         with self._locked():
             table = self._open()
-            names = [*KEYS, "quality", "embedding"]
-            for batch in () if table is None else table.search().select(names).limit(None).to_batches():
-                rows += _columns(batch, names[:3])
+            if table is None:
+                return pd.DataFrame(columns=names), np.empty((0, 0), np.float32)
+            rows = table.search().select(names).with_row_id(True).limit(None).to_arrow()
+            rows = rows.sort_by([(key, "ascending") for key in KEYS])
+            ids, found = rows["_rowid"].to_numpy(), rows.select(names).to_pandas().astype({"quality": float})
+            by_id = np.argsort(ids)
+            faces = np.empty((len(found), table.schema.field("embedding").type.list_size), np.float32)
+            for batch in table.search().select(["embedding"]).with_row_id(True).limit(None).to_batches():
+                place = by_id[np.searchsorted(ids, batch["_rowid"].to_numpy(), sorter=by_id)]
                 block = batch["embedding"].flatten().to_numpy(zero_copy_only=False)
-                blocks.append(block.reshape(batch.num_rows, -1).copy())
-        return rows, blocks
+                faces[place] = block.reshape(batch.num_rows, -1)
+        return found, faces
 
     def is_indexed(self) -> bool:
         """Whether `nearest` can be asked."""
