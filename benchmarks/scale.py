@@ -50,7 +50,7 @@ def corpus(folder: Path, run: Path, times: int, processes: int) -> float:
     photos = sorted(str(path) for pattern in ("train/*/*.jpg", "train/*/*/*.jpg") for path in folder.glob(pattern))
     listed = run.with_suffix(".txt")
     listed.write_text("\n".join(photos[: len(photos) * times // MORE]))
-    flags = ["--list", listed, "--output", run, "--shard", 40, "--quiet"]
+    flags = ["--list", listed, "--output", run, "--shard", 128, "--quiet"]
     return seconds(["-m", "facecom.inference.corpus", *flags, *(["--ray"] if processes > 1 else [])])
 
 

@@ -255,14 +255,15 @@ def save_settings(path: str | Path, args: argparse.Namespace) -> None:
 
 
 def pool_memory(keep: bool = True) -> bool:
-    """Let the threads of this process share what memory they have freed. keep: and let the process keep it for the next
-    layer of a network: what the system gets back it hands out again page by page, which takes a tenth of a run. For
+    """Give back freed memory, and let threads share what they free from now on. keep: and let the process keep it for
+    the next layer of a network: what the system gets back it hands out page by page, which takes a tenth of a run. For
     processes that only answer. Returns whether the C library can (GNU's from 2.35 on)."""
     try:
-        set_option = ctypes.CDLL(None).mallopt
+        library = ctypes.CDLL(None)
+        library.malloc_trim(0)
+        return all([library.mallopt(*option) for option in (MALLOC_POOLS | (MALLOC_KEPT if keep else {})).items()])
     except (OSError, AttributeError, TypeError):  # another library; Windows
         return False
-    return all([set_option(*option) for option in (MALLOC_POOLS | (MALLOC_KEPT if keep else {})).items()])
 
 
 def pick_device(name: str = "auto") -> "torch.device":

@@ -115,8 +115,9 @@ def set_up(args: argparse.Namespace, task: str, here: Path, normalize: bool = Fa
     args.batch_size = args.batch_size or BATCH_SIZES[device.type]
     if args.recipe == "published":
         args.align, args.batch_size, args.workers, args.amp, args.same_photo = "off", 32, 2, False, "off"
-    else:  # what reading a gallery takes is given back before
-        cli.pool_memory(keep=not is_gallery(getattr(args, "gallery", None) or ""))
+    else:  # what reading a gallery or a corpus takes is given back
+        reads = getattr(args, "faces_of", None) or is_gallery(getattr(args, "gallery", None) or "")
+        cli.pool_memory(keep=not reads)
     amp = cli.pick_amp(args.amp, device)
     if args.recipe == "published" and not args.weights:
         print("no --weights: the published network with random weights, to measure time; its answers mean nothing")

@@ -54,6 +54,7 @@ def main(args: argparse.Namespace) -> tuple[int, dict]:
     cli.refuse_less(args, LEAST)
     from facecom.inference.corpus.run import embed_corpus
 
+    cli.pool_memory()
     network = {"weights": [str(path) for path in args.weights or ()], "align": args.align, "mirror": args.mirror}
     network |= {"detector_model": args.detector_model, "device": args.device, "amp": args.amp}
     options = {"faces": args.faces, "batch_size": args.batch_size, "workers": args.workers}

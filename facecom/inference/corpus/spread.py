@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from facecom.cli import pool_memory
 from facecom.errors import FacecomError
 from facecom.inference.corpus.shards import Shard
 from facecom.inference.corpus.worker import Worker
@@ -18,6 +19,7 @@ class RayWorker(Worker):
 
     def __init__(self, output: str, todo: str, network: dict[str, Any], options: dict):
         torch.set_num_threads(1)
+        pool_memory()
         super().__init__(output, todo, network, options | {"workers": 0})
 
 
