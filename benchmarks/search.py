@@ -5,9 +5,10 @@ python benchmarks/search.py --data_dir data/Task_B --rows 100000 --ways facecom 
 
 The embeddings are simulated, with the real ones' spread: of all clean photos of train/, the shipped network's
 embeddings give the mean, the covariance between people (of their means) and within them (of what differs from these);
-a person is drawn from the first, three photos of each from the second, scaled to unit length. A probe is one more photo
-of somebody. The rows `genuine` and `impostor` say how far apart the photos are of one person and of two, real and
-simulated (median; a tenth lies below `low`, a tenth above `high`).
+a person is drawn from the first, three photos of each from the second, so wide that half of the pairs of one person are
+as near as half of the real ones, scaled to unit length. A probe is one more photo of somebody. The rows `genuine` and
+`impostor` say how far apart the photos are of one person and of two, real and simulated (median; a tenth lies below
+`low`, a tenth above `high`).
 
 Ways: `facecom` (`facecom/inference/search.py`), `numpy` (all products in blocks, and a partial sort), `faiss` (its flat
 index), all exact, and `ivf-pq` (a gallery's index of LanceDB). together: seconds for all probes at once; alone: for one
@@ -58,6 +59,22 @@ class Spread:
         between = np.cov(means.T) - within * (1 / counts).mean()
         self.mean, self.width = means.mean(0), embeddings.shape[1]
         self.between, self.within = root(between), root(within)
+        self.within *= self._share_within(np.median(genuine(embeddings, people)))
+
+    def _share_within(self, median: float) -> float:
+        """What the spread within people is to be multiplied by, so that half of the pairs of one person lie as near as
+        half of the real ones: a few bad photos make the covariance, and nobody is as far apart as they are."""
+        whole, people = self.within, np.tile(np.arange(600), 2)
+
+        def is_too_far(share):
+            self.within = whole * share
+            return np.median(genuine(np.concatenate(list(self.photos(600, 2, 2))), people)) > median
+
+        low, high = 0.0, 2.0
+        for _ in range(12):
+            low, high = (low, (low + high) / 2) if is_too_far((low + high) / 2) else ((low + high) / 2, high)
+        self.within = whole
+        return high
 
     def photos(self, people: int, each: int, seed: int) -> Iterator[np.ndarray]:
         """`each` photos of every person, float32 [people, D] at a time. The same seed gives the same people."""
@@ -87,11 +104,21 @@ def real_embeddings(data_dir: str) -> tuple[np.ndarray, np.ndarray]:
     return answers.outputs[good], np.unique(table.identity.to_numpy(str)[good], return_inverse=True)[1]
 
 
-def fidelity(kind: str, embeddings: np.ndarray, people: np.ndarray) -> Iterator[dict]:
-    """Rows of how far apart photos of one person and of two are."""
+def genuine(embeddings: np.ndarray, people: np.ndarray) -> np.ndarray:
+    """Distances of all pairs of photos of one person."""
+    return pairs(embeddings, people)[0]
+
+
+def pairs(embeddings: np.ndarray, people: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Distances of all pairs of photos of one person, and of two."""
     apart = np.sqrt(np.maximum(2 - 2 * embeddings @ embeddings.T, 0))[np.triu_indices(len(people), 1)]
     same = (people[:, None] == people)[np.triu_indices(len(people), 1)]
-    for name, found in (("genuine", apart[same]), ("impostor", apart[~same])):
+    return apart[same], apart[~same]
+
+
+def fidelity(kind: str, embeddings: np.ndarray, people: np.ndarray) -> Iterator[dict]:
+    """Rows of how far apart photos of one person and of two are."""
+    for name, found in zip(("genuine", "impostor"), pairs(embeddings, people), strict=True):
         low, middle, high = np.quantile(found, (0.1, 0.5, 0.9))
         yield blank(f"{kind} {name}") | {"rows": len(people), "low": low, "median": middle, "high": high}
 

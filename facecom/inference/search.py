@@ -87,8 +87,9 @@ def _best(probes: Templates, gallery: Templates, k: int, first_row: int | None, 
             columns = _largest(alike, min(k, alike.shape[1]))
             best, scores = _merged(best, scores, columns + start, np.take_along_axis(alike, columns, 1), k)
             continue
-        row, column = np.nonzero(alike > scores[:, -1:])
-        if len(row):
+        better = np.flatnonzero(alike > scores[:, -1:])  # of a flat array three times as fast as `nonzero`
+        if len(better):
+            row, column = np.divmod(better, alike.shape[1])
             hit, counts = np.unique(row, return_counts=True)
             place = (
                 np.repeat(np.arange(len(hit)), counts),

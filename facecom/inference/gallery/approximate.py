@@ -25,7 +25,7 @@ LEAST_ROWS = 256
 CODE_BYTES = 32
 
 #: Share of the parts that is looked at, and the fewest.
-LOOKED_AT, FEWEST = 0.2, 20
+LOOKED_AT, FEWEST = 0.22, 20
 
 #: Candidates whose embeddings are read, a neighbour wanted.
 CANDIDATES = 10
