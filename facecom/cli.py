@@ -9,7 +9,6 @@ import ctypes
 import errno
 import logging
 import os
-import platform
 import signal
 import sys
 import warnings
@@ -258,6 +257,8 @@ def pool_memory(keep: bool = True) -> bool:
     """Give back freed memory, and let threads share what they free from now on. keep: and let the process keep it for
     the next layer of a network: what the system gets back it hands out page by page, which takes a tenth of a run. For
     processes that only answer. Returns whether the C library can (GNU's from 2.35 on)."""
+    if arrow := sys.modules.get("pyarrow"):  # the tables' strings are in a pool of its own
+        arrow.default_memory_pool().release_unused()
     try:
         library = ctypes.CDLL(None)
         library.malloc_trim(0)
@@ -295,6 +296,4 @@ def cpu_has_bf16() -> bool:
         flags = Path("/proc/cpuinfo").read_text()
     except OSError:  # not Linux: Apple's M2 and later have it, but torch does not use it
         return False
-    if platform.machine() in ("aarch64", "arm64"):
-        return " bf16" in flags
-    return "avx512_bf16" in flags or "amx_bf16" in flags
+    return any(flag in flags for flag in (" bf16", "avx512_bf16", "amx_bf16"))  # of ARM, and of x86

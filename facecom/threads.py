@@ -14,8 +14,8 @@ Result = TypeVar("Result")
 
 
 def side_by_side(work: Callable[[Part], Result], parts: Iterable[Part], threads: int) -> Iterator[Result]:
-    """`map(work, parts)`, in their order. No more than one part a thread is begun or waits to be taken, so memory does
-    not grow with their number.
+    """`map(work, parts)`, in their order. No more than two parts a thread are begun or wait to be taken, so memory does
+    not grow with their number, and no thread waits for a slower one.
 
     Each thread computes with its share of PyTorch's threads: two batches beside each other are done sooner than two
     after each other by two cores, which wait for one another at every layer and idle between them. threads: 0 and 1
@@ -28,7 +28,7 @@ def side_by_side(work: Callable[[Part], Result], parts: Iterable[Part], threads:
     with _shared_out(threads) as begin:
         pool = ThreadPoolExecutor(threads, "facecom", initializer=begin)
         try:
-            waiting = deque(pool.submit(work, part) for part in islice(rest, threads))
+            waiting = deque(pool.submit(work, part) for part in islice(rest, 2 * threads))
             while waiting:
                 result = waiting.popleft().result()
                 waiting.extend(pool.submit(work, part) for part in islice(rest, 1))

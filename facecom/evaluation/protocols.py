@@ -269,18 +269,19 @@ def _counts_at_levels(
     genders = pd.factorize(table["gender"])[0] if "gender" in table else np.full(len(table), -1)
     genuine, owners = [np.empty(0, np.float32)], [np.empty(0, int)]
     for probes, _, scores, same, own in comparisons(table, embeddings, condition):
-        row, column = np.nonzero(same & ~own)
-        genuine.append(scores[row, column])
-        owners.append(identity[probes[row]])
+        other = same & ~own
+        genuine.append(scores[other])
+        owners.append(np.repeat(identity[probes], other.sum(1)))
     pooled, whose = np.concatenate(genuine), np.concatenate(owners)
     levels = metrics.score_levels(pooled)
     impostor = alike = metrics.level_counts(np.empty(0), np.empty(0, int), people, levels)
     for probes, gallery, scores, same, _ in comparisons(table, embeddings, condition):
-        row, column = np.nonzero(~same)
-        impostor = impostor + metrics.level_counts(scores[row, column], identity[probes[row]], people, levels)
-        equal = (genders[probes[row]] == genders[gallery[column]]) & (genders[probes[row]] >= 0)
-        row, column = row[equal], column[equal]
-        alike = alike + metrics.level_counts(scores[row, column], identity[probes[row]], people, levels)
+        gender = genders[probes][:, None]
+        stranger = ~same
+        equal = stranger & (gender == genders[gallery]) & (gender >= 0)
+        of_strangers, of_equals = (np.repeat(identity[probes], which.sum(1)) for which in (stranger, equal))
+        impostor = impostor + metrics.level_counts(scores[stranger], of_strangers, people, levels)
+        alike = alike + metrics.level_counts(scores[equal], of_equals, people, levels)
     return metrics.level_counts(pooled, whose, people, levels), impostor, alike
 
 

@@ -83,6 +83,10 @@ class Seen(NamedTuple):
     nothing: np.ndarray
     scale: np.ndarray
 
+    def of(self, rows: np.ndarray) -> "Seen":
+        """What it saw on some of the photos. rows: int [b]."""
+        return Seen(*(field[rows] for field in self))
+
 
 def from_afar(model: "LandmarkNet", images: Sequence[np.ndarray], *how, **more) -> Seen:
     """A look at whole photos, RGB uint8 [H, W, 3]. Without a face the landmarks may lie in a heap, which no similarity
@@ -140,6 +144,18 @@ def together(first: Seen, second: Seen) -> tuple[np.ndarray, np.ndarray]:
     return np.where(nothing[:, None, None], first.landmarks, merged), sure
 
 
+def settled(model: "LandmarkNet", images: Sequence[np.ndarray], first: Seen, *how) -> tuple[np.ndarray, np.ndarray]:
+    """(landmarks, confidence float32 [B]) after the closer look that a first one of these photos may need. how: as for
+    `look`."""
+    places, sure = first.landmarks, first.confidence
+    again = np.flatnonzero(unsure(first, model.img_size))
+    if len(again):
+        seen = first.of(again)
+        second = close_up(model, [images[i] for i in again], seen.landmarks, *how, mirrored=True)
+        places[again], sure[again] = together(seen, second)
+    return places, sure
+
+
 def is_heap(landmarks: np.ndarray) -> bool:
     """Whether all landmarks [5, 2] lie within a pixel of each other, as they may where there is no face."""
     return bool(np.ptp(landmarks, axis=0).max() < 1)
@@ -170,13 +186,7 @@ def find(
     landmarks, confidence = np.zeros((len(images), 5, 2), np.float32), np.zeros(len(images), np.float32)
     for start in range(0, len(images), batch_size):
         batch = images[start : start + batch_size]
-        first = from_afar(model, batch, device, amp)
-        places, sure = first.landmarks, first.confidence
-        again = np.flatnonzero(unsure(first, model.img_size))
-        if len(again):
-            seen = Seen(*(field[again] for field in first))
-            second = close_up(model, [batch[i] for i in again], seen.landmarks, device, amp, mirrored=True)
-            places[again], sure[again] = together(seen, second)
+        places, sure = settled(model, batch, from_afar(model, batch, device, amp), device, amp)
         part = slice(start, start + len(batch))
         landmarks[part], confidence[part] = places, sure
     return landmarks, confidence

@@ -19,9 +19,6 @@ from torch.nn import functional
 #: Side in pixels of the picture whose gradients count.
 SIDE = 32
 
-#: Averaged before: what a pixel of noise does to the small picture does not depend on the photo's size.
-FIRST_SIDE = 64
-
 #: How far around a gradient its surroundings reach, and the strength that they have at least, so that the grain of an
 #: even wall stays small.
 SURROUNDINGS, LEAST_STRENGTH = SIDE / 16, 12.0
@@ -38,8 +35,7 @@ LEAST_EYES = 0.08
 def gradients(photo: np.ndarray) -> np.ndarray:
     """RGB uint8 [H, W, 3] of any size, squeezed to a square -> float32 [2048], unit length: horizontal and vertical
     derivative of the grey picture, locally normalised. Zeros for a picture with nothing on it."""
-    small = cv2.resize(photo, (FIRST_SIDE, FIRST_SIDE), interpolation=cv2.INTER_AREA)
-    grey = cv2.resize(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    grey = cv2.resize(cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
     across, down = (cv2.Sobel(grey, cv2.CV_32F, *order) for order in ((1, 0), (0, 1)))
     strength = cv2.GaussianBlur(cv2.magnitude(across, down), (0, 0), SURROUNDINGS) + LEAST_STRENGTH
     found = np.stack([across / strength, down / strength]).ravel()
