@@ -4,6 +4,9 @@ python benchmarks/commands.py --img_dir data/Task_B/val
 python benchmarks/commands.py --img_dir data/Task_B/val --onnx mobilefacenet.onnx --detector_model yunet.onnx \\
     --edgeface edgeface_xs_q.pt
 python benchmarks/commands.py --img_dir data/Task_B/val --only "one photo" "memory" --memory 1000 10000
+ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 OPENBLAS_CORETYPE=Haswell python benchmarks/commands.py ...
+
+The last as on a processor without AVX-512 and bfloat16, as far as the libraries can be held to it.
 
 A row a measurement: `measurement,against,photos,seconds,other_seconds,ratio,peak_memory_mb,threads,half,processor`:
 seconds and memory of the command's process (or of the work alone, where `against` is a loop in memory), median of
@@ -158,12 +161,13 @@ def by_turns(name: str, against: str, ours: Callable, other: Callable | None, co
 
 
 def processor() -> str:
-    """Which vector instructions the processor has, as far as they matter here."""
+    """Which vector instructions the processor has, as far as they matter here, and what PyTorch is held to."""
     try:
         flags = set(Path("/proc/cpuinfo").read_text().split())
     except OSError:
         return "unknown"
-    return " ".join(flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if flag in flags)
+    held = f", held to {held}" if (held := os.environ.get("ATEN_CPU_CAPABILITY")) else ""
+    return " ".join(flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if flag in flags) + held
 
 
 def folder_rows(args, place: Path):

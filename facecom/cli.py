@@ -230,10 +230,8 @@ def settings_as_flags(path: str | Path, parser: argparse.ArgumentParser) -> list
     if unknown:
         raise FacecomError(f"{path}: unknown settings {', '.join(unknown)}: remove them or correct their names")
     flags = []
-    for name, value in settings.items():
+    for name, value in ((name, value) for name, value in settings.items() if value is not None):
         action = actions[name]
-        if value is None:
-            continue
         if isinstance(action, argparse.BooleanOptionalAction):
             flags.append(f"--{name}" if value else f"--no-{name}")
         elif action.nargs == 0:  # store_true
@@ -247,16 +245,15 @@ def settings_as_flags(path: str | Path, parser: argparse.ArgumentParser) -> list
 
 def save_settings(path: str | Path, args: argparse.Namespace) -> None:
     """Write the resolved arguments as YAML that `--config` takes; what only says how to start is left out."""
-    kept = {name: value for name, value in vars(args).items() if name not in ("config", "resume")}
-    settings = {name: str(value) if isinstance(value, Path) else value for name, value in kept.items()}
+    settings = {k: str(v) if isinstance(v, Path) else v for k, v in vars(args).items() if k not in ("config", "resume")}
     with write_whole(path) as file:
         yaml.safe_dump(settings, file, sort_keys=True)
 
 
 def pool_memory(keep: bool = True) -> bool:
-    """Give back freed memory, and let threads share what they free from now on. keep: and let the process keep it for
-    the next layer of a network: what the system gets back it hands out page by page, which takes a tenth of a run. For
-    processes that only answer. Returns whether the C library can (GNU's from 2.35 on)."""
+    """Give back freed memory, and let threads share what they free from now on. keep: and let the process, which only
+    answers, keep it for the next layer of a network: page by page the system hands it out in a tenth of a run. Returns
+    whether the C library can (GNU's from 2.35 on)."""
     if arrow := sys.modules.get("pyarrow"):  # the tables' strings are in a pool of its own
         arrow.default_memory_pool().release_unused()
     try:
@@ -292,6 +289,9 @@ def pick_amp(amp: bool, device: "torch.device") -> "torch.dtype | None":
 @cache
 def cpu_has_bf16() -> bool:
     """Whether this CPU multiplies bf16 in hardware: elsewhere it is emulated, and slower than float32."""
+    held_to = os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper()  # PyTorch may be told to do without
+    if held_to in ("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX512_CORE", "AVX512_CORE_VNNI"):
+        return False
     try:
         flags = Path("/proc/cpuinfo").read_text()
     except OSError:  # not Linux: Apple's M2 and later have it, but torch does not use it

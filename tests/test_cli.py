@@ -80,6 +80,13 @@ def test_device_and_half_precision(monkeypatch):
         assert cli.pick_amp(False, torch.device("cpu")) is None
 
 
+@pytest.mark.parametrize("held_to, has", [("", True), ("AVX2", False), ("avx512_core", False), ("DEFAULT", True)])
+def test_bfloat16_is_left_alone_where_onednn_is_held_to_less(monkeypatch, held_to, has):
+    monkeypatch.setattr(cli.Path, "read_text", lambda self: "flags : avx2 avx512f avx512_bf16")
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", held_to)
+    assert cli.cpu_has_bf16.__wrapped__() is has
+
+
 def test_importing_it_does_not_import_torch():
     code = "import sys, facecom.cli; facecom.cli.shared_arguments(); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
