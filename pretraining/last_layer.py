@@ -5,9 +5,11 @@
 The encoder says of a photo what its teachers say (`pretraining.encoder`), as near to each other or as far apart as they
 have people. Here all of it stays as it is but the layer behind its hidden one. That learns, of some thousand people at
 a time, which two photos are of the same person (InfoNCE: van den Oord et al., 2018; both ways as in CLIP, Radford et
-al., ICML 2021), held near its start by a spring (L2-SP: Li et al., ICML 2018). The hidden layer is asked once for
-distorted views of every photo of people of several photos: five minutes on two cores, and one for the rest. Held-back
-people see none of it.
+al., ICML 2021), held near its start by a spring (L2-SP: Li et al., ICML 2018). Strangers are of one's own source: from
+others they are told by how their photos were taken. And what all embeddings of a source have in common is held at
+nothing, for `train.py` tells by it photos of another camera from those that the network knows. The hidden layer is
+asked once for distorted views of every photo of people of several photos: four minutes on two cores, and one for the
+rest.
 """
 
 import argparse
@@ -29,6 +31,9 @@ from pretraining.targets.people import People
 
 #: Views that the network sees at once.
 BATCH = 64
+
+#: Views of a source in a draw from which on it is said what they have in common.
+ENOUGH = 40
 
 
 class Pairs:
@@ -56,30 +61,38 @@ class Pairs:
         return self.rows[self.start[who] + place]
 
 
-def contrast(one: torch.Tensor, other: torch.Tensor, temperature: float) -> torch.Tensor:
+def contrast(one: torch.Tensor, other: torch.Tensor, temperature: float, source: torch.Tensor) -> torch.Tensor:
     """InfoNCE of unit rows [C, D] and [C, D], of the same people in the same order: the mean over both ways of the
-    cross-entropy of softmax(cosine / temperature) to one's own."""
+    cross-entropy of softmax(cosine / temperature) to one's own, among people of one source, int [C]."""
     scores, own = one @ other.T / temperature, torch.arange(len(one))
+    scores = scores.masked_fill(source[:, None] != source[None], -torch.inf)
     return (F.cross_entropy(scores, own) + F.cross_entropy(scores.T, own)) / 2
 
 
-def fit(hidden: torch.Tensor, pairs: Pairs, weight: torch.Tensor, bias: torch.Tensor, args):
-    """(weight [D, H], bias [D]) after training from these on hidden, float [N, H]."""
+def in_common(rows: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
+    """The squared length of the mean of unit rows [C, D] of each source, int [C], summed over those of enough rows."""
+    parts = [rows[source == one] for one in source.unique()]
+    return sum((part.mean(0).square().sum() for part in parts if len(part) >= ENOUGH), rows.new_zeros(()))
+
+
+def fit(hidden: torch.Tensor, pairs: Pairs, sources: np.ndarray, weight: torch.Tensor, bias: torch.Tensor, args):
+    """(weight [D, H], bias [D]) after training from these on hidden, float [N, H]. sources: int [N]."""
     start, weight, bias = weight, weight.clone().requires_grad_(), bias.clone().requires_grad_()
     optimizer = torch.optim.Adam([weight, bias], lr=args.lr)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, args.steps)
     for step in range(args.steps):
-        one, other = (
-            F.normalize(F.linear(hidden[torch.from_numpy(rows)].float(), weight, bias), dim=1)
-            for rows in pairs.draw(args.people)
-        )
-        loss = contrast(one, other, args.temperature)
-        (loss + args.spring * ((weight - start) ** 2).sum() / (start**2).sum()).backward()
+        drawn = pairs.draw(args.people)
+        source = torch.from_numpy(sources[drawn[0]])
+        one, other = (F.normalize(F.linear(hidden[torch.from_numpy(d)].float(), weight, bias), dim=1) for d in drawn)
+        loss = contrast(one, other, args.temperature, source)
+        common = in_common(torch.cat([one, other]), source.repeat(2))
+        stretch = ((weight - start) ** 2).sum() / (start**2).sum()
+        (loss + args.spring * stretch + args.centring * common).backward()
         optimizer.step()
         optimizer.zero_grad()
         schedule.step()
         if step % 50 == 0 or step == args.steps - 1:
-            print(f"step {step}: {float(loss.detach()):.3f}", flush=True)
+            print(f"step {step}: {float(loss.detach()):.3f}, in common {float(common.detach()):.4f}", flush=True)
     return weight.detach(), bias.detach()
 
 
@@ -108,14 +121,16 @@ def main(args):
     rows = named[several]
     print(f"{len(rows)} photos of {len(np.unique(people.labels[rows]))} people, {args.views} views of each", flush=True)
     hidden = hidden_of(model, config["img_size"], people, rows, about["frame"], args.views, amp)
-    pairs = Pairs(np.tile(rows, args.views), np.tile(people.labels[rows], args.views), args.seed)
+    photos = np.tile(rows, args.views)
+    pairs = Pairs(photos, people.labels[photos], args.seed)
+    sources = np.unique(people.table["source"].to_numpy(str), return_inverse=True)[1][photos]
     last = model.projection[2]
-    weight, bias = fit(hidden, pairs, last.weight.detach().float(), last.bias.detach().float(), args)
+    weight, bias = fit(hidden, pairs, sources, last.weight.detach().float(), last.bias.detach().float(), args)
     with torch.no_grad():
         last.weight.copy_(weight)
         last.bias.copy_(bias)
     state = {k: v.half() if v.is_floating_point() else v for k, v in model.state_dict().items()}
-    recipe = {name: getattr(args, name) for name in ("views", "people", "steps", "lr", "temperature", "spring", "seed")}
+    recipe = {name: value for name, value in vars(args).items() if name not in ("weights", "crops", "output")}
     content = {"config": config, "model": state, "args": (about["args"] or {}) | {"last_layer": recipe}}
     data = about["data"] or {}
     content |= {"photos": data.get("photos_seen", 0), "minutes": data.get("minutes")}
@@ -134,6 +149,9 @@ def get_args_parser():
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--temperature", type=float, default=0.04)
     parser.add_argument("--spring", type=float, default=3.0, help="weight of the squared way from the start, relative")
+    parser.add_argument(
+        "--centring", type=float, default=3.0, help="weight of what a source's embeddings have in common"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--amp", action=argparse.BooleanOptionalAction, default=True, help="bfloat16 where it is fast")
     return parser

@@ -3,9 +3,10 @@
     python -m pretraining.choosing.ship --data_dir data/Task_B --crops crops runs/encoder/ema.pt
     weights/best_siamese_convnext.pt
 
-Candidates are compared on FACECOM's held-back training people (val is not looked at): photos through the face finder,
-TAR of all conditions pooled, the mean of those at FAR 1e-3 and 1e-4. The best gets its operating points there,
-impostors also from the held-back people of the packed crops, on whom its quality head is brought to scale
+Candidates are compared on FACECOM's held-back training people (val is not looked at), photos through the face finder,
+all conditions pooled, and on those of the packed crops' other sources among themselves, who are many more: the mean TAR
+of both, at FAR 1e-3 and 1e-4. The best gets its operating points on the former,
+impostors also from the latter, on whom its quality head is brought to scale
 (`pretraining/choosing/quality.py`), and the limits below which the answer is "cannot tell"
 (`pretraining/choosing/limits.py`); it goes to
 `--output` as fp16 with a JSON of provenance.
@@ -22,7 +23,7 @@ from facecom import cli
 from facecom.cli import pick_amp
 from facecom.data.folders import split_folders, task_b_table
 from facecom.data.holdback import hold_back
-from facecom.evaluation import protocols
+from facecom.evaluation import metrics, protocols
 from facecom.evaluation.comparisons import strictest_scores
 from facecom.faces.aligner import Aligner
 from facecom.faces.alignment import FRAMES
@@ -78,10 +79,17 @@ class Remembering(Aligner):
         return self.found[-1]
 
 
-def worth_of(points: list[dict]) -> float:
-    """How good a candidate is: the mean TAR of its operating points. The strict rate alone stands on few errors, the
-    loose one alone says little about large galleries."""
-    return float(np.mean([point["tar"] for point in points]))
+def worth_of(points: list[dict], elsewhere: list[float]) -> float:
+    """How good a candidate is: the mean TAR of its operating points, and of other people at the same rates. The strict
+    rate alone stands on few errors, the loose one alone says little about large galleries."""
+    return float(np.mean([point["tar"] for point in points] + elsewhere))
+
+
+def tar_among(embeddings: np.ndarray, identity: np.ndarray, fars: list[float]) -> list[float]:
+    """TAR at each rate of all pairs of these photos. embeddings: float32 [N, D], unit; identity: [N]."""
+    scores, upper = embeddings @ embeddings.T, np.triu(np.ones((len(identity),) * 2, bool), 1)
+    same = identity[:, None] == identity[None]
+    return [metrics.tar_at_far(scores[upper & same], scores[upper & ~same], far)[0] for far in fars]
 
 
 def judge(candidate: Candidate, held: HeldBack, amp: bool) -> float:
@@ -92,8 +100,9 @@ def judge(candidate: Candidate, held: HeldBack, amp: bool) -> float:
     points = protocols.fit_operating_points(held.table, embeddings, outside)
     candidate.found = {"points": points, "embeddings": embeddings, "quality": quality}
     told = [(point["far"], round(point["threshold"], 4), round(point["tar"], 4)) for point in points]
-    print(candidate.name, told, flush=True)
-    return worth_of(points)
+    elsewhere = tar_among(outside, held.people.identity[held.outsiders], [point["far"] for point in points])
+    print(candidate.name, told, "elsewhere", [round(tar, 4) for tar in elsewhere], flush=True)
+    return worth_of(points, elsewhere)
 
 
 def scale_quality(candidate: Candidate, held: HeldBack, amp: bool) -> None:

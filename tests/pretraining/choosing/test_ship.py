@@ -27,10 +27,17 @@ from tests.packed import pack  # noqa: E402
 CONFIG = {"task": "siamese", "backbone": "test_convnext", "pool": "map", "img_size": 64, "quality": True}
 
 
-def test_candidates_are_judged_at_every_stored_rate():
+def test_candidates_are_judged_at_every_stored_rate_and_elsewhere_too():
     even, lopsided = ([{"far": 1e-3, "tar": a}, {"far": 1e-4, "tar": b}] for a, b in ((0.72, 0.58), (0.73, 0.54)))
-    assert ship.worth_of(even) == pytest.approx(0.65)
-    assert ship.worth_of(even) > ship.worth_of(lopsided)
+    assert ship.worth_of(even, [0.7, 0.6]) == pytest.approx(0.65)
+    assert ship.worth_of(even, [0.7, 0.6]) > ship.worth_of(lopsided, [0.7, 0.6]) > ship.worth_of(even, [0.6, 0.6])
+
+
+def test_the_rate_elsewhere_is_that_of_all_pairs():
+    """Two people of two photos: cosines .8 and .8 of the same, .96, .6, .6 and 0 of others."""
+    embeddings = np.array([[1, 0], [0.8, 0.6], [0.6, 0.8], [0, 1]], np.float32)
+    who = np.array(["a", "a", "b", "b"])
+    assert ship.tar_among(embeddings, who, [0.0, 0.25]) == [0, 1]
 
 
 @pytest.fixture(scope="module")
