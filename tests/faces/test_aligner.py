@@ -84,6 +84,22 @@ def test_looking_everywhere_sees_no_face_where_there_is_none():
     assert Aligner("finder")(scenes).confidence.max() < 0.25  # the shipped weights' limit
 
 
+def test_a_turn_that_a_closer_look_cannot_make_sure_gets_none(monkeypatch):
+    """The mean of two looks reaches `SURE` only where the first says twice that less one: of walls none does."""
+    looked_at, settled = [], aligner.settled
+
+    def counted(finder, images, first, *how):
+        looked_at.extend(first.confidence)
+        return settled(finder, images, first, *how)
+
+    monkeypatch.setattr(aligner, "settled", counted)
+    photo, _ = draw_person(5, 0)
+    Aligner("finder")([draw_scene("wall", 9000 + seed) for seed in range(6)])
+    assert not looked_at
+    Aligner("finder")([draw_scene("wall", 9000), np.ascontiguousarray(np.rot90(photo, 2))])
+    assert len(looked_at) == 1 and looked_at[0] >= 2 * aligner.SURE - 1
+
+
 def test_landmarks_turn_back_by_hand():
     image = np.zeros((3, 5, 3), np.uint8)
     image[1, 4] = 255
