@@ -65,10 +65,10 @@ def known_people(gallery: pd.DataFrame, siamese: Ensemble, **options) -> Known:
 def write_genders(table: pd.DataFrame, gender: Ensemble, threshold: float, output, **options) -> Written:
     """A row a photo of `table` (`path`, `file`). values: float32 [N, 2], probability of female (NaN for the unreadable)
     and verdict (1 female, 0 male, NaN for cannot tell). Raises FacecomError where none can be read."""
-    files, values = table.file.to_numpy(), np.full((len(table), 2), np.nan, np.float32)
+    files, values = table.file.array, np.full((len(table), 2), np.nan, np.float32)
     written = Written(values=values)
     with csv_of_rows(output, GENDER_COLUMNS, written) as write:
-        for batch in stream(table.path.to_list(), gender, **options):
+        for batch in stream(table.path.array, gender, **options):
             _note(written, files, batch.skipped)
             if batch.answers is None:
                 continue
@@ -106,11 +106,11 @@ def write_identified(
     values: float [N, 2], distance (NaN for the unreadable) and row of the nearest gallery photo; nothing else that is
     held grows with the photos of `table`. Raises FacecomError where no photo of `table` can be read.
     """
-    files, names = table.file.to_numpy(), gallery.table.identity.to_numpy()
+    files, names = table.file.array, gallery.table.identity.to_numpy()
     values = np.full((len(table), 2), np.nan)
     written = Written(skipped=list(gallery.skipped), values=values)
     with csv_of_rows(output, IDENTITY_COLUMNS, written) as write:
-        for batch in stream(table.path.to_list(), siamese, **options):
+        for batch in stream(table.path.array, siamese, **options):
             _note(written, files, batch.skipped)
             if batch.answers is not None:
                 args = (files[batch.rows], batch.answers, siamese, threshold, gallery.templates, names)
