@@ -252,8 +252,8 @@ def save_settings(path: str | Path, args: argparse.Namespace) -> None:
 
 def pool_memory(keep: bool = True) -> bool:
     """Give back freed memory, and let threads share what they free from now on. keep: and let the process, which only
-    answers, keep it for the next layer of a network: page by page the system hands it out in a tenth of a run. Returns
-    whether the C library can (GNU's from 2.35 on)."""
+    answers, keep it for the next layer of a network: what the system gets back it hands out page by page, which takes a
+    tenth of a run. Returns whether the C library can (GNU's from 2.35 on)."""
     if arrow := sys.modules.get("pyarrow"):  # the tables' strings are in a pool of its own
         arrow.default_memory_pool().release_unused()
     try:
