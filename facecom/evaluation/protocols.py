@@ -276,8 +276,7 @@ def _counts_at_levels(
     levels = metrics.score_levels(pooled)
     impostor = alike = metrics.level_counts(np.empty(0), np.empty(0, int), people, levels)
     for probes, gallery, scores, same, _ in comparisons(table, embeddings, condition):
-        gender = genders[probes][:, None]
-        stranger = ~same
+        gender, stranger = genders[probes][:, None], ~same
         equal = stranger & (gender == genders[gallery]) & (gender >= 0)
         of_strangers, of_equals = (np.repeat(identity[probes], which.sum(1)) for which in (stranger, equal))
         impostor = impostor + metrics.level_counts(scores[stranger], of_strangers, people, levels)
