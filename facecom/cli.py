@@ -230,7 +230,8 @@ def settings_as_flags(path: str | Path, parser: argparse.ArgumentParser) -> list
     if unknown:
         raise FacecomError(f"{path}: unknown settings {', '.join(unknown)}: remove them or correct their names")
     flags = []
-    for name, value in ((name, value) for name, value in settings.items() if value is not None):
+    told = {name: value for name, value in settings.items() if value is not None}
+    for name, value in told.items():
         action = actions[name]
         if isinstance(action, argparse.BooleanOptionalAction):
             flags.append(f"--{name}" if value else f"--no-{name}")

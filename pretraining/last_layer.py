@@ -37,14 +37,11 @@ ENOUGH = 40
 
 
 class Pairs:
-    """Two views of each of some people, of different photos. photos, people: int [N], whose view each row is; only
-    people of several photos count."""
+    """Two views of each of some people, of different photos. photos, people: int [N], whose view each row is; everybody
+    has several photos."""
 
     def __init__(self, photos: np.ndarray, people: np.ndarray, seed: int):
-        first: dict[int, int] = {}
-        several = {who for photo, who in zip(photos, people, strict=True) if first.setdefault(who, photo) != photo}
-        rows = np.flatnonzero(np.isin(people, list(several)))
-        self.rows = rows[np.argsort(people[rows], kind="stable")]
+        self.rows = np.argsort(people, kind="stable")
         _, self.start, self.count = np.unique(people[self.rows], return_index=True, return_counts=True)
         self.photos, self.rng = photos, np.random.default_rng(seed)
 

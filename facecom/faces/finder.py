@@ -147,7 +147,7 @@ def together(first: Seen, second: Seen) -> tuple[np.ndarray, np.ndarray]:
 def settled(model: "LandmarkNet", images: Sequence[np.ndarray], first: Seen, *how) -> tuple[np.ndarray, np.ndarray]:
     """(landmarks, confidence float32 [B]) after the closer look that a first one of these photos may need. how: as for
     `look`."""
-    places, sure = first.landmarks, first.confidence
+    places, sure = first.landmarks.copy(), first.confidence.copy()
     again = np.flatnonzero(unsure(first, model.img_size))
     if len(again):
         seen = first.of(again)
