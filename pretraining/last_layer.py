@@ -25,15 +25,13 @@ from facecom.models import checkpoint
 from facecom.models.backbones.channels_last import made_fast
 from facecom.threads import side_by_side
 from pretraining.choosing.candidates import open_candidate
+from pretraining.contrast import contrast, in_common
 from pretraining.encoder.batches import Augmentation, augment
 from pretraining.encoder.objective import normalised
 from pretraining.targets.people import People
 
 #: Views that the network sees at once.
 BATCH = 64
-
-#: Views of a source in a draw from which on it is said what they have in common.
-ENOUGH = 40
 
 
 class Pairs:
@@ -56,20 +54,6 @@ class Pairs:
     def _of(self, who: np.ndarray) -> np.ndarray:
         place = (self.rng.random(len(who)) * self.count[who]).astype(int)
         return self.rows[self.start[who] + place]
-
-
-def contrast(one: torch.Tensor, other: torch.Tensor, temperature: float, source: torch.Tensor) -> torch.Tensor:
-    """InfoNCE of unit rows [C, D] and [C, D], of the same people in the same order: the mean over both ways of the
-    cross-entropy of softmax(cosine / temperature) to one's own, among people of one source, int [C]."""
-    scores, own = one @ other.T / temperature, torch.arange(len(one))
-    scores = scores.masked_fill(source[:, None] != source[None], -torch.inf)
-    return (F.cross_entropy(scores, own) + F.cross_entropy(scores.T, own)) / 2
-
-
-def in_common(rows: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
-    """The squared length of the mean of unit rows [C, D] of each source, int [C], summed over those of enough rows."""
-    parts = [rows[source == one] for one in source.unique()]
-    return sum((part.mean(0).square().sum() for part in parts if len(part) >= ENOUGH), rows.new_zeros(()))
 
 
 def fit(hidden: torch.Tensor, pairs: Pairs, sources: np.ndarray, weight: torch.Tensor, bias: torch.Tensor, args):

@@ -133,12 +133,36 @@ class Matched:
         return self.projection.target(found, first, second, shares)
 
 
+class Partners:
+    """For each photo another of the same person; the photo itself where there is none, or nobody knows who it is.
+    labels: int [N], -1 where nobody knows."""
+
+    def __init__(self, labels: np.ndarray):
+        self.labels, self.order = labels, np.argsort(labels, kind="stable")
+        self.place = np.empty(len(labels), int)
+        self.place[self.order] = np.arange(len(labels))
+        known = labels[labels >= 0]
+        self.count = np.bincount(known) if len(known) else np.zeros(0, int)
+        self.start = np.r_[0, np.cumsum(self.count)][:-1] + (labels < 0).sum()
+
+    def __call__(self, photos: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """int [B] of int [B], the others of a person equally often."""
+        partners, drawn = photos.copy(), rng.random(len(photos))
+        several = np.flatnonzero(self.labels[photos] >= 0)
+        of = self.labels[photos[several]]
+        start, count = self.start[of], self.count[of]
+        step = 1 + (drawn[several] * (count - 1)).astype(int)
+        partners[several] = self.order[start + (self.place[photos[several]] - start + step) % count]
+        return partners
+
+
 class Batches(torch.utils.data.Dataset):
     """Item `step` is that step's whole batch: (views uint8 [B, size, size, 3], targets float32 [B, 128], labels int64
-    [B], -1 where nobody knows who it is).
+    [B], -1 where nobody knows who it is); with `pairs` twice as many, [2 B].
 
     people: `People`, whose training crops are drawn; matched: `Matched`, or None for photos alone; part: (rank, how
-    many there are), of several processes that share each batch.
+    many there are), of several processes that share each batch; pairs: as many further photos, of the same people in
+    the same order (`Partners`).
     """
 
     def __init__(
@@ -151,9 +175,11 @@ class Batches(torch.utils.data.Dataset):
         seed: int,
         matched=None,
         part=(0, 1),
+        pairs: bool = False,
     ):
         self.people, self.indexes, self.batch_size, self.steps = people, people.training, batch_size, steps
         self.size, self.settings, self.seed, self.matched, self.part = size, settings, seed, matched, part
+        self.partners = Partners(people.labels) if pairs else None
 
     def __len__(self):
         return self.steps
@@ -163,9 +189,11 @@ class Batches(torch.utils.data.Dataset):
         rank, world = self.part
         rng = np.random.default_rng((self.seed, 1, step * world + rank))
         chosen = self.indexes[self._places(step)[rank::world]]
+        count = round(self.matched.share * len(chosen)) if self.matched else 0
+        if self.partners:
+            chosen = np.concatenate([chosen, self.partners(chosen, rng)])
         crops = [self.people.crops[i] for i in chosen]
         targets, labels = self.people.targets[chosen], self.people.labels[chosen]
-        count = round(self.matched.share * len(chosen)) if self.matched else 0
         if count:
             crops[:count], targets[:count] = self.matched(chosen[:count], rng)
             labels[:count] = -1

@@ -34,7 +34,7 @@ from facecom.faces.alignment import FRAMES
 from facecom.models import checkpoint
 from facecom.models.networks import build_model
 from pretraining.encoder.batches import Augmentation, Batches, Matched
-from pretraining.encoder.objective import margin_softmax, normalised, objective
+from pretraining.encoder.objective import first_half, margin_softmax, memory_of, normalised, objective
 from pretraining.encoder.optimizers import learning_rate, optimizer_for, set_rate
 from pretraining.encoder.pace import speed_up
 from pretraining.encoder.ranks import average, join
@@ -95,6 +95,7 @@ class Run:
         freeze(self.model.encoder, args.frozen)
         self.people = People(args.crops)
         self.identity_loss = margin_softmax(self.people, args, args.device)
+        self.remembered = memory_of(self.people, args)
         self.optimizer = optimizer_for(self.model, args)
         self.ema = timm.utils.ModelEmaV3(self.model, decay=args.ema, use_warmup=True)
         self.step, self.photos, self.seconds = 0, 0, 0.0
@@ -133,7 +134,8 @@ def batches_of(run: Run, part: tuple[int, int]):
     settings = Augmentation(distorted=args.distorted, frame=args.frame)
     total = args.photos // args.batch_size + 1
     matched = Matched(run.people, args.match, args.match_weights, args.blended, args.amp) if args.blended else None
-    data = Batches(run.people, args.batch_size, total, args.size, settings, args.seed, matched, part)
+    pairs = args.contrast_weight > 0
+    data = Batches(run.people, args.batch_size, total, args.size, settings, args.seed, matched, part, pairs)
     return torch.utils.data.DataLoader(
         data,
         batch_size=None,
@@ -161,8 +163,11 @@ def train_until(run: Run, stop, network, batches) -> None:
         set_rate(run.optimizer, rate)
         with torch.autocast(args.device, dtype=torch.bfloat16, enabled=args.amp):
             views = normalised(views, args.device)
-            targets, labels = targets.to(args.device), labels.to(args.device)
-            loss, parts = objective(network, views, targets, labels, run.identity_loss, args)
+            targets, labels, told_apart = targets.to(args.device), labels.to(args.device), None
+            batch = views, targets, labels
+            if run.remembered:
+                *batch, told_apart = first_half(*batch, run.ema.module, run.remembered)
+            loss, parts = objective(network, *batch, run.identity_loss, args, told_apart)
         run.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         now = time.monotonic()
@@ -172,7 +177,7 @@ def train_until(run: Run, stop, network, batches) -> None:
         run.optimizer.step()
         run.step += 1
         run.ema.update(run.model, step=run.step)
-        run.photos += len(views) * run.world
+        run.photos += len(batch[0]) * run.world
         log.append(parts)
         if run.step % args.log_every == 0 and run.rank == 0:
             means = {name: round(float(np.mean([p[name] for p in log])), 4) for name in parts}
@@ -260,6 +265,11 @@ def get_args_parser():
     recipe.add_argument("--identity_weight", type=float, default=0.05)
     recipe.add_argument("--margin", type=float, default=0.1)
     recipe.add_argument("--scale", type=float, default=24.0)
+    recipe.add_argument(
+        "--contrast_weight", type=float, default=0.0, help="of telling apart pairs among remembered strangers"
+    )
+    recipe.add_argument("--temperature", type=float, default=0.04, help="of --contrast_weight's softmax")
+    recipe.add_argument("--memory", type=int, default=4096, help="views that each process remembers for it")
     recipe.add_argument("--distorted", type=float, default=0.6, help="share of distorted crops")
     recipe.add_argument("--blended", type=float, default=0.0, help="share of photos that are two faces, with --match")
     machine = parser.add_argument_group("machine")

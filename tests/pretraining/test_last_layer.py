@@ -1,9 +1,6 @@
-"""The last layer that learns to tell people apart: its loss, its pairs, and that nothing else of a network changes."""
-
-import math
+"""The last layer that learns to tell people apart: its pairs, and that nothing else of a network changes."""
 
 import numpy as np
-import pytest
 import torch
 
 from facecom.models import checkpoint
@@ -12,34 +9,6 @@ from pretraining import last_layer
 from pretraining.choosing.candidates import open_candidate
 from pretraining.targets.people import People
 from tests.packed import pack
-
-SAME = torch.zeros(2, dtype=torch.int64)
-
-
-def test_infonce_on_a_hand_listed_case():
-    """Two people, cosines [[1, .6], [.6, 1]] at temperature .5: each way log(1 + exp((.6 - 1) / .5))."""
-    one = torch.tensor([[1.0, 0.0], [0.6, 0.8]])
-    assert float(last_layer.contrast(one, one, 0.5, SAME)) == pytest.approx(math.log1p(math.exp(-0.8)), abs=1e-6)
-
-
-def test_infonce_is_the_mean_of_both_ways():
-    one, other = torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([[0.8, 0.6], [1.0, 0.0]])
-    there = [math.log1p(math.exp(1.0 - 0.8)), math.log1p(math.exp(0.6 - 0.0))]  # rows: [.8, 1], [.6, 0]
-    back = [math.log1p(math.exp(0.6 - 0.8)), math.log1p(math.exp(1.0 - 0.0))]  # columns
-    assert float(last_layer.contrast(one, other, 1.0, SAME)) == pytest.approx(sum(there + back) / 4, abs=1e-6)
-
-
-def test_strangers_are_of_ones_own_source():
-    one, other = torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([[0.8, 0.6], [1.0, 0.0]])
-    assert float(last_layer.contrast(one, other, 1.0, torch.tensor([4, 5]))) == 0
-
-
-def test_what_a_source_has_in_common_is_the_length_of_its_mean():
-    """Of two orthogonal rows it is 1 / 2, of two opposite ones nothing; of few rows nobody knows."""
-    rows = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [-1.0, 0.0]]).repeat(last_layer.ENOUGH, 1)
-    source = torch.tensor([0, 0, 1, 1]).repeat(last_layer.ENOUGH)
-    assert float(last_layer.in_common(rows, source)) == pytest.approx(0.5)
-    assert float(last_layer.in_common(rows[:8], source[:8])) == 0
 
 
 def test_pairs_are_two_photos_of_one_person():

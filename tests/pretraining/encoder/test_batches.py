@@ -8,6 +8,8 @@ import pytest
 from facecom.faces.alignment import frame_matrix
 from pretraining.encoder import batches
 from pretraining.encoder.batches import CHANCES, Augmentation, Matched, augment
+from pretraining.targets.people import People
+from tests.packed import pack
 
 CROP = np.full((112, 112, 3), 128, np.uint8)
 
@@ -111,3 +113,24 @@ def test_blends_are_of_training_faces_and_the_teacher_sees_them(monkeypatch):
     expected = share * people.crops[first, 0, 0, 0] + (1 - share) * people.crops[second, 0, 0, 0]
     np.testing.assert_allclose(found[:, 0] * 255, expected, atol=1)
     assert [picture.shape for picture in pictures] == [(112, 112, 3)] * 4
+
+
+def test_partners_are_other_photos_of_the_same_person():
+    labels = np.array([1, -1, 0, 1, 2, 1, -1, 0])
+    partners, rng = batches.Partners(labels), np.random.default_rng(0)
+    photos = np.arange(8).repeat(400)
+    drawn = partners(photos, rng).reshape(8, 400)
+    assert [set(row) for row in drawn.tolist()] == [{3, 5}, {1}, {7}, {0, 5}, {4}, {0, 3}, {6}, {2}]
+    assert 150 < (drawn[0] == 3).sum() < 250, "the others equally often"
+
+
+def test_pairs_are_of_the_same_people(tmp_path):
+    people = People(pack(tmp_path))
+    pairs = batches.Batches(people, 8, 4, 32, Augmentation(), seed=0, pairs=True)
+    labels = np.stack([pairs[step][2].numpy() for step in range(2)])
+    assert labels.shape == (2, 16)
+    assert (labels[:, :8] == labels[:, 8:]).all() and (labels >= 0).all()
+    alone = batches.Batches(people, 8, 4, 32, Augmentation(), seed=0)
+    assert (alone[0][2].numpy() == labels[0, :8]).all(), "every photo once before any comes again, as without pairs"
+    parts = [batches.Batches(people, 8, 4, 32, Augmentation(), 0, part=(rank, 2), pairs=True) for rank in range(2)]
+    assert sorted(np.concatenate([part[0][2][:4] for part in parts])) == sorted(labels[0, :8])

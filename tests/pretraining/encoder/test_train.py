@@ -20,10 +20,11 @@ from pretraining.choosing import (
     soup,  # noqa: E402
 )
 from pretraining.choosing.experiments import compare  # noqa: E402
+from pretraining.contrast import Remembered  # noqa: E402
 from pretraining.encoder import batches  # noqa: E402
 from pretraining.encoder import train as encoder  # noqa: E402
 from pretraining.encoder.batches import Augmentation, Batches  # noqa: E402
-from pretraining.encoder.objective import objective  # noqa: E402
+from pretraining.encoder.objective import first_half, objective  # noqa: E402
 from pretraining.targets.people import People  # noqa: E402
 from tests.packed import pack  # noqa: E402
 
@@ -107,6 +108,34 @@ def test_a_photo_of_nobody_knows_whom_has_no_identity_loss(crops, tmp_path):
     assert parts["identity"] == pytest.approx(float(expected.detach()), rel=1e-5)
     _, parts = objective(run.model, views, targets, torch.full((4,), -1), run.identity_loss, args)
     assert parts["identity"] == 0  # still there: a log is a mean over batches
+
+
+def test_pairs_are_told_apart_by_what_the_averaged_network_says(crops, tmp_path):
+    args = arguments(crops, tmp_path, "--contrast_weight", "0.1", "--memory", "5")
+    run = encoder.Run(args)
+    run.model.eval()
+    averaged = run.ema.module.eval()
+    with torch.no_grad():
+        averaged.projection[2].bias.add_(0.5)  # it is another one
+    views = torch.rand(6, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    targets, labels = torch.from_numpy(run.people.targets[:6]), torch.tensor([4, 2, -1, 4, 2, -1])
+    *batch, told_apart = first_half(views, targets, labels, averaged, run.remembered)
+    assert [len(part) for part in batch] == [3, 3, 3] and torch.equal(batch[2], labels[:3])
+    loss, parts = objective(run.model, *batch, run.identity_loss, args, told_apart)
+    torch.testing.assert_close(run.remembered.keys, averaged.embed(views[3:5]))
+    again = Remembered(run.remembered.source, 5, args.temperature)
+    expected = float(again(run.model.embed(views[:3]), averaged.embed(views[3:]), labels[:3]).detach())
+    assert parts["contrast"] == pytest.approx(expected, rel=1e-5) and expected > 0
+    without = objective(run.model, *batch, run.identity_loss, args)[0]
+    assert float((loss - without).detach()) == pytest.approx(0.1 * expected, rel=1e-3)
+    loss.backward()
+    assert all(parameter.grad is None for parameter in averaged.parameters())
+
+
+def test_a_run_of_pairs_counts_the_photos_that_it_learns_from(crops, tmp_path):
+    encoder.main(arguments(crops, tmp_path, "--contrast_weight", "0.1"))
+    rows = list(csv.DictReader(open(tmp_path / "log.csv")))
+    assert [row["photos"] for row in rows] == ["8", "16"] and all(float(row["contrast"]) > 0 for row in rows)
 
 
 def test_optimizers_move_the_weights_and_files_are_written(crops, tmp_path):
