@@ -192,6 +192,6 @@ def arguments(description: str) -> argparse.ArgumentParser:
     group.add_argument("--threshold", type=float, help="mean distance up to which two groups are one person, 0 to 2 "
                        "(default: from the stored operating point)")  # fmt: skip
     group.add_argument("--far", type=float, help="the operating point stored for this false accept rate")
-    group.add_argument("--batch_size", type=int, help="photos that the network sees at once (32; CUDA: 64)")
+    group.add_argument("--batch_size", type=int, default=64, help="photos that are looked at at once")
     parser.set_defaults(workers=None, recipe=None, train_dir=None, explain=None, sample=False)
     return parser

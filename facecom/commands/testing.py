@@ -32,9 +32,6 @@ LEAST = {"batch_size": 1, "workers": 0, "nearest": 1}
 
 PUBLISHED_SIZE = 224
 
-#: `--batch_size`, where it is not given: on a processor more photos at once take memory, and no less time.
-BATCH_SIZES = {"cpu": 32, "cuda": 64}
-
 
 def arguments() -> argparse.ArgumentParser:
     """Parent parser of both scripts."""
@@ -80,7 +77,7 @@ def arguments() -> argparse.ArgumentParser:
         help="look at each face and at its mirror image: the last half point for twice the network's time (default: as "
         "the weights say)",
     )
-    group.add_argument("--batch_size", type=int, help="photos that the network sees at once (32; CUDA: 64)")
+    group.add_argument("--batch_size", type=int, default=64, help="photos that are looked at at once")
     return parser
 
 
@@ -112,7 +109,6 @@ def set_up(args: argparse.Namespace, task: str, here: Path, normalize: bool = Fa
         raise FacecomError("--labels: belongs to the audit of --train_dir DIR: give that too")
     audit_tables(args, task)  # a wrong path is said before the network has run
     device = cli.pick_device(args.device)
-    args.batch_size = args.batch_size or BATCH_SIZES[device.type]
     if args.recipe == "published":
         args.align, args.batch_size, args.workers, args.amp, args.same_photo = "off", 32, 2, False, "off"
     else:  # what reading a gallery or a corpus takes is given back
