@@ -13,7 +13,7 @@ from facecom.errors import FacecomError
 from facecom.faces.alignment import align, fixed_landmarks, template_of, whole
 from facecom.faces.detect import detect as detect_all
 from facecom.faces.detect import head, largest, out_of_head, shipped_detector
-from facecom.faces.finder import Seen, _shipped_finder, find, from_afar, settled
+from facecom.faces.finder import _shipped_finder, find, from_afar, settled
 from facecom.faces.yunet import detect, open_detector
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 SURE = 0.6
 
 
-#: Photos that the finder sees at once.
+#: Photos whose faces are looked for together.
 BATCH = 64
 
 
@@ -125,9 +125,7 @@ class Aligner:
         on their head: the turn at which a first look is surest, and the closer look at that one."""
         finder, shapes = _shipped_finder(str(self.device)), [image.shape for image in images]
         views = [np.ascontiguousarray(np.rot90(image, turns)) for image in images for turns in (1, 2, 3)]
-        parts = [views[start : start + BATCH] for start in range(0, len(views), BATCH)]
-        glances = [from_afar(finder, part, self.device, self.amp) for part in parts]
-        first = Seen(*(np.concatenate(fields) for fields in zip(*glances, strict=True)))
+        first = from_afar(finder, views, self.device, self.amp)
         best = first.confidence.reshape(-1, 3).argmax(1)
         chosen = 3 * np.arange(len(images)) + best
         # What is said in the end is the mean of both looks, so no closer look makes up for less than this.

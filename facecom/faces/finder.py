@@ -17,7 +17,7 @@ import numpy as np
 from facecom.data.images import CROP_SIZE
 from facecom.faces.alignment import TEMPLATE, align, fixed_landmarks, similarity
 from facecom.faces.yunet import MIRRORED, mirror
-from facecom.models.networks import face_confidence
+from facecom.models.networks import AT_ONCE, face_confidence
 
 if TYPE_CHECKING:
     import torch
@@ -59,6 +59,17 @@ def look(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(landmarks, errors, confidence float32 [B]) of one pass of the network. pictures: RGB uint8 [S, S, 3]; amp: half
     precision, None for float32; mirrored: it sees their mirror images, and what it says is turned back."""
+    parts = [pictures[start : start + AT_ONCE] for start in range(0, len(pictures), AT_ONCE)]
+    landmarks, errors, sure = map(
+        np.concatenate, zip(*(_pass(model, part, device, amp, mirrored) for part in parts), strict=True)
+    )
+    if mirrored:
+        landmarks, errors = np.stack([mirror(points, model.img_size) for points in landmarks]), errors[:, MIRRORED]
+    return landmarks, errors, sure
+
+
+def _pass(model: "LandmarkNet", pictures: list[np.ndarray], device, amp, mirrored: bool) -> tuple[np.ndarray, ...]:
+    """What the network says of these, as it says it."""
     import torch
 
     device = torch.device(device)
@@ -66,11 +77,8 @@ def look(
     x = x.to(device).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
     with torch.inference_mode(), torch.autocast(device.type, amp, enabled=amp is not None):
         said, log_error, face = model(x)
-    sure = face_confidence(log_error, face).cpu().numpy()
-    landmarks, errors = said.float().cpu().numpy(), log_error.float().exp().cpu().numpy()
-    if mirrored:
-        landmarks, errors = np.stack([mirror(points, model.img_size) for points in landmarks]), errors[:, MIRRORED]
-    return landmarks, errors, sure
+    sure = face_confidence(log_error, face)
+    return said.float().cpu().numpy(), log_error.float().exp().cpu().numpy(), sure.cpu().numpy()
 
 
 class Seen(NamedTuple):

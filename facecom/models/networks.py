@@ -17,6 +17,9 @@ from facecom.models.detector import FaceDetector
 
 EMBEDDING_SIZE = 128
 
+#: Pictures that a network sees at once: on a CPU more take memory, and no less time.
+AT_ONCE = 32
+
 #: Eyes, nose tip, mouth corners.
 LANDMARKS = 5
 
