@@ -8,8 +8,9 @@
 
 Loss: 1 - cosine to the target (`targets.py`), which is of a photo and its mirror image together, so that one look is
 worth two; plus a margin softmax (CosFace) over the identities, whose class weights are the targets' own centres (as in
-MarginDistillation and ProxylessKD). With `--blended` a share of the photos are two faces laid over each other, with
-what the teachers of `--match` say of that. Held-back people (`people.py`) only validate.
+MarginDistillation and ProxylessKD). With `--contrast_weight` each is told, too, from thousands of others that the
+averaged weights have seen (`contrast.py`). With `--blended` a share of the photos are two faces laid over each other,
+with what the teachers of `--match` say of that. Held-back people (`people.py`) only validate.
 
 The learning rate follows progress = the larger of photos / --photos and minutes / --minutes, so that a leg always
 ends with a complete schedule. `run_dir`: args.json, log.csv, last.pt (resume), ema.pt (fp16, the weights to
