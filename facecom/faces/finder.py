@@ -17,7 +17,7 @@ import numpy as np
 from facecom.data.images import CROP_SIZE
 from facecom.faces.alignment import TEMPLATE, align, fixed_landmarks, similarity
 from facecom.faces.yunet import MIRRORED, mirror
-from facecom.models.networks import AT_ONCE, face_confidence
+from facecom.models.networks import face_confidence, parts_of
 
 if TYPE_CHECKING:
     import torch
@@ -59,10 +59,8 @@ def look(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(landmarks, errors, confidence float32 [B]) of one pass of the network. pictures: RGB uint8 [S, S, 3]; amp: half
     precision, None for float32; mirrored: it sees their mirror images, and what it says is turned back."""
-    parts = [pictures[start : start + AT_ONCE] for start in range(0, len(pictures), AT_ONCE)]
-    landmarks, errors, sure = map(
-        np.concatenate, zip(*(_pass(model, part, device, amp, mirrored) for part in parts), strict=True)
-    )
+    said = [_pass(model, part, device, amp, mirrored) for part in parts_of(pictures, device)]
+    landmarks, errors, sure = map(np.concatenate, zip(*said, strict=True))
     if mirrored:
         landmarks, errors = np.stack([mirror(points, model.img_size) for points in landmarks]), errors[:, MIRRORED]
     return landmarks, errors, sure

@@ -15,7 +15,7 @@ from facecom.errors import FacecomError
 from facecom.files import sha256_of
 from facecom.models import checkpoint, mirror, published, strangers
 from facecom.models.backbones.channels_last import made_fast
-from facecom.models.networks import AT_ONCE, build_model, face_confidence
+from facecom.models.networks import build_model, face_confidence, parts_of
 
 #: Key of an ONNX file's metadata under which `export.py` leaves what a checkpoint says besides its weights (JSON).
 ONNX_KEY = "facecom"
@@ -134,7 +134,7 @@ def of_checkpoint(
     def forward(crops):
         found = []
         with torch.inference_mode(), torch.autocast(torch.device(device).type, amp, enabled=amp is not None):
-            for part in torch.from_numpy(crops).split(AT_ONCE):
+            for part in parts_of(torch.from_numpy(crops), device):
                 found.append([output.float().cpu().numpy() for output in network(part.to(device))])
         return _with_quality(task, [np.concatenate(parts) for parts in zip(*found, strict=True)])
 

@@ -93,6 +93,13 @@ def test_find_returns_pixels_of_each_photo():
     assert np.isfinite(landmarks).all()
 
 
+def test_more_photos_than_a_network_sees_at_once():
+    places = [FACE + [shift, 0] for shift in range(-17, 18)]
+    landmarks, confidence = find([dotted(place) for place in places], model=DotFinder())
+    np.testing.assert_allclose(landmarks, places, atol=0.7)
+    assert confidence.shape == (35,)
+
+
 class Biased:
     """A finder that is 4 px to the right in the whole picture, and in the crop, which it sees in the mirror, as far to
     the left of what it saw first; how sure it is of either is given."""

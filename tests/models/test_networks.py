@@ -1,7 +1,15 @@
 import pytest
 import torch
 
-from facecom.models.networks import EMBEDDING_SIZE, GenderClassifier, LandmarkNet, SiameseNet, build_model, white_share
+from facecom.models.networks import (
+    EMBEDDING_SIZE,
+    GenderClassifier,
+    LandmarkNet,
+    SiameseNet,
+    build_model,
+    parts_of,
+    white_share,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -114,3 +122,11 @@ def test_landmarks_are_located_in_float32_even_under_half_precision():
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         landmarks, _, _ = model(torch.zeros(1, 3, 64, 64))
     assert seen == [torch.float32] * 2 and landmarks.dtype == torch.float32
+
+
+def test_a_processor_sees_32_at_once_and_another_device_all():
+    rows = torch.arange(70)
+    assert [len(part) for part in parts_of(rows, "cpu")] == [32, 32, 6]
+    assert torch.equal(torch.cat(parts_of(rows, torch.device("cpu"))), rows)
+    assert [len(part) for part in parts_of(rows, "cuda:0")] == [70]
+    assert parts_of(rows[:0], "cpu")[0].shape == (0,) and parts_of([1, 2], "cpu") == [[1, 2]]
