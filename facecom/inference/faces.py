@@ -14,7 +14,7 @@ import pandas as pd
 
 from facecom.conditions.impulses import without_impulses
 from facecom.data.images import LONGEST_SIDE_FACES
-from facecom.faces.detect import THRESHOLD, Faces, detect, head, largest, turns_of
+from facecom.faces.detect import THRESHOLD, Faces, detect_each, head, largest, turns_of
 from facecom.inference.ensemble import Answers, Ensemble
 from facecom.inference.gender import verdicts, words
 from facecom.inference.pipeline import Decoded, Photo, answered
@@ -85,13 +85,13 @@ def faces_of(part: Sequence[Decoded], ensemble: Ensemble, threshold: float = THR
     """The faces of some photos. threshold: of the detector's score."""
     aligner = next(iter(ensemble.aligners.values()))
     rows, numbers, boxes, scores, turns, main, heads = [], [], [], [], [], [], []
-    without, skipped = [], []
-    for row, photo, width in part:
-        if isinstance(photo, str):
-            skipped.append((row, photo))
-            continue
-        clean = without_impulses(photo)
-        faces = from_the_left(detect(clean, threshold, aligner.device, aligner.amp))
+    without = []
+    skipped = [(row, reason) for row, reason, _ in part if isinstance(reason, str)]
+    readable = [(row, photo, width) for row, photo, width in part if isinstance(photo, np.ndarray)]
+    photos = [without_impulses(photo) for _, photo, _ in readable]
+    detected = detect_each(photos, threshold, aligner.device, aligner.amp)
+    for (row, photo, width), clean, seen in zip(readable, photos, detected, strict=True):
+        faces = from_the_left(seen)
         if not len(faces.scores):
             without.append(row)
         answers = largest(faces, photo.shape)

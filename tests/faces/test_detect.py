@@ -79,6 +79,31 @@ def test_the_pyramid_ends_with_a_small_picture():
     assert [p.shape for _, p in detection.pyramid(np.zeros((3, 2, 3), np.uint8))] == [(3, 2, 3)]
 
 
+def test_several_photos_are_answered_as_each_by_itself():
+    photos = [
+        draw_person(3, 0)[0],
+        draw_scene("wall", 1),
+        draw_person(4, 1)[0],
+        draw_person(5, 0)[0][:200, :190].copy(),
+    ]
+    alone, beside = [detection.detect(photo) for photo in photos], detection.detect_each(photos)
+    assert [len(found.scores) for found in beside] == [1, 0, 1, 1]
+    for found, expected in zip(beside, alone, strict=True):
+        np.testing.assert_allclose(found.scores, expected.scores, atol=1e-5)
+        np.testing.assert_allclose(found.landmarks, expected.landmarks, atol=0.01)
+        np.testing.assert_allclose(found.boxes, expected.boxes, atol=0.01)
+    assert detection.detect_each([]) == []
+
+
+def test_photos_are_seen_together_that_are_as_large_once_they_are_padded(monkeypatch):
+    sizes = [(224, 224), (100, 65), (224, 193), (97, 96), (32, 32), (224, 224), (3, 2)]
+    pictures = [np.zeros((*size, 3), np.uint8) for size in sizes]
+    assert [detection.padded(picture) for picture in pictures[1:4]] == [(128, 96), (224, 224), (128, 96)]
+    assert list(detection.alike(pictures)) == [[0, 2, 5], [1, 3], [4, 6]]
+    monkeypatch.setattr(detection, "PIXELS_AT_ONCE", 2 * 128 * 96)  # of the largest not even one
+    assert list(detection.alike(pictures)) == [[0], [2], [5], [1, 3], [4, 6]]
+
+
 def test_the_fast_detector_says_what_the_plain_one_says():
     plain = checkpoint.load(None, "detector").model
     photo = draw_person(3, 0)[0]
