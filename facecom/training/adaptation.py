@@ -23,7 +23,7 @@ LAST = "projection.2"
 
 #: With fewer people nothing is known, and nothing is done where their mean lies less far out than `SHIFTED`, in units
 #: of what chance does, or than `OFFSET`, in units of how far people lie from each other: of photos that the encoder
-#: knows it is at most .02, with ten people, of another camera .06 to .31.
+#: knows it is at most .02, with ten people, of another camera .06 to .30.
 LEAST_PEOPLE, SHIFTED, OFFSET = 4, 2.0, 0.03
 
 #: The most photos that an adaptation is fitted to.
