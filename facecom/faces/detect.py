@@ -35,8 +35,8 @@ LEAST_FACE = 12.0
 #: as the smallest.
 SCALE_STEP, LEAST_SIDE = 4, 64
 
-#: Pixels of small photos that the detector sees at once: a call takes 5 ms whatever it sees.
-PIXELS_AT_ONCE = 2**20
+#: Pixels of small photos that the detector sees at once: a call takes 5 ms whatever it sees. More take more memory.
+PIXELS_AT_ONCE = 2**18
 
 #: Side in pixels of a head that is cut out, and where the landmarks lie in it, float64 [5, 2], pixels of 112.
 HEAD = 224
