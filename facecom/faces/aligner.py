@@ -11,7 +11,8 @@ from facecom.conditions.impulses import without_impulses
 from facecom.data.images import CROP_SIZE
 from facecom.errors import FacecomError
 from facecom.faces.alignment import align, fixed_landmarks, template_of, whole
-from facecom.faces.detect import detect_each, head, largest, out_of_head, shipped_detector
+from facecom.faces.detect import detect as detect_all
+from facecom.faces.detect import head, largest, out_of_head, shipped_detector
 from facecom.faces.finder import _shipped_finder, find, from_afar, settled
 from facecom.faces.yunet import detect, open_detector
 
@@ -107,9 +108,9 @@ class Aligner:
         turned, surer = self._look_turned(images)
         sure = surer >= SURE
         landmarks[sure], confidence[sure] = turned[sure], surer[sure]
-        heads, others = [], np.flatnonzero(~sure)
-        found = detect_each([images[i] for i in others], device=self.device, amp=self.amp, model=detector)
-        for i, seen in zip(others, found, strict=True):
+        heads = []
+        for i in np.flatnonzero(~sure):
+            seen = detect_all(images[i], device=self.device, amp=self.amp, model=detector)
             best, count[i] = largest(seen, images[i].shape), max(1, len(seen.scores))
             if best is not None:
                 heads.append((i, seen.landmarks[best]))
